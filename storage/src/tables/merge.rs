@@ -17,10 +17,14 @@ use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::interleave_record_batch;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use shoal_files::Objects;
 
 use crate::error::{Result, StorageError};
+use crate::tables::ahead;
 use crate::tables::copies::{Met, Seen};
 use crate::tables::encryption::TableKeys;
 use crate::tables::heads::Heads;
@@ -133,9 +137,10 @@ struct Cursor {
 
 impl Cursor {
     fn open(merge: &Merge, file: &LiveFile) -> Result<Cursor> {
-        let opened = ParquetObject::of(&*merge.objects, file, &merge.keys)?;
-        let options = opened.options();
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(opened, options)?;
+        let mut opened = ParquetObject::of(&*merge.objects, file, &merge.keys)?;
+        let metadata = ArrowReaderMetadata::load(&opened, opened.options())?;
+        opened.will_read(ahead::ranges(metadata.metadata(), &ProjectionMask::all()));
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata);
         let groups = builder.metadata().row_groups().iter();
         let bytes: u64 = groups.map(|g| u64::try_from(g.total_byte_size()).unwrap_or(0)).sum();
         let row_bytes = (bytes / file.rows.max(1)).max(1);

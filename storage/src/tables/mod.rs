@@ -6,7 +6,7 @@
 //! - `store`: where tables are; opens, creates and evolves them; `lock`: one process has a data directory
 //! - `table_layout`: the columns of a table in Arrow and in Delta
 //! - `watched`: nothing is written to a disk after a failure
-//! - `object`: an object as Parquet reads it
+//! - `object`: an object as Parquet reads it; `ahead`: which of its chunks are read soon
 //! - `log`: the Delta log of a table; `log_files`: as the Delta library wants it
 //! - `encryption`: which key a file has, and what it is encrypted for
 //! - `write`: a batch becomes a Parquet file
@@ -23,6 +23,7 @@
 //!
 //! Not here: what makes bytes durable (`shoal-files`).
 
+mod ahead;
 mod append;
 mod bounded;
 mod capture;

@@ -20,6 +20,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use shoal_schemas::columns;
 
 use crate::error::{Result, StorageError};
+use crate::tables::ahead;
 use crate::tables::live_file::LiveFile;
 use crate::tables::object::ParquetObject;
 use crate::tables::snapshot::Snapshot;
@@ -65,7 +66,7 @@ impl Snapshot {
     /// [`StorageError`] when the file cannot be read or does not fit the table.
     pub fn rows(&self, file: &LiveFile, wanted: &[&str], batch_rows: usize) -> Result<FileRows> {
         let schema = self.rows_schema(wanted)?;
-        let opened = ParquetObject::of(&*self.objects, file, &self.keys)?;
+        let mut opened = ParquetObject::of(&*self.objects, file, &self.keys)?;
         let found = ArrowReaderMetadata::load(&opened, opened.options())?;
         let schema = match is_packed(&found, columns::SUBJECT) {
             true => with_packed_subject(&schema),
@@ -85,6 +86,7 @@ impl Snapshot {
         let leaves: Vec<usize> = (0..metadata.schema().fields().len()).filter(is_wanted).collect();
         let size = ReadSize::of(&metadata, &leaves, batch_rows);
         let mask = ProjectionMask::roots(metadata.parquet_schema(), leaves);
+        opened.will_read(ahead::ranges(metadata.metadata(), &mask));
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata)
             .with_projection(mask)
             .with_batch_size(batch_rows.max(1))
