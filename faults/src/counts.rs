@@ -56,9 +56,10 @@ impl Trial {
         match (self, is_long) {
             (Trial::Kill, false) => 50,
             (Trial::Kill, true) => 1_000,
-            (Trial::PowerLoss, false) => 20,
+            (Trial::PowerLoss, false) => 12,
             (Trial::PowerLoss, true) => 300,
-            (Trial::Io, false) | (Trial::Flips, false) => 60,
+            (Trial::Io, false) => 40,
+            (Trial::Flips, false) => 60,
             (Trial::Io, true) => 2_000,
             (Trial::FullDisk, false) => 1,
             (Trial::FullDisk, true) => 50,

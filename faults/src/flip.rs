@@ -1,7 +1,7 @@
 //! Which bits of which files flip.
 //!
-//! Invariants: a flip follows from its numbers and from the list of files; kinds of files take turns, so that a rare kind is met as often
-//! as one with a hundred files.
+//! Invariants: a flip follows from its numbers and from the list of files; kinds of files take turns, so that a rare
+//! kind is met as often as one with a hundred files.
 
 use std::collections::BTreeMap;
 use std::fmt;

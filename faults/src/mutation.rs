@@ -1,6 +1,7 @@
 //! How a valid body becomes a broken one.
 //!
-//! Invariant: what becomes of a body follows from the numbers alone. Not here: bodies, heads and connections (the trial `malformed`).
+//! Invariant: what becomes of a body follows from the numbers alone. Not here: bodies, heads and connections (the trial
+//! `malformed`).
 
 use crate::Numbers;
 

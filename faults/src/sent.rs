@@ -1,7 +1,8 @@
 //! What became of what was sent, and what the tables must have of it.
 //!
-//! Invariants: a batch is acknowledged or not known, and stays acknowledged; an event of an acknowledged batch must be there exactly
-//! once, in the table and with the measure of its number; one of any other batch that was sent at the most once; nothing else may be there.
+//! Invariants: a batch is acknowledged or not known, and stays acknowledged; an event of an acknowledged batch must be
+//! there exactly once, in the table and with the measure of its number; one of any other batch that was sent at the
+//! most once; nothing else may be there.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,9 @@
-//! The events that are sent: each has a number, which is in its row, so that rows and events can be matched without any key.
+//! The events that are sent: each has a number, which is in its row, so that rows and events can be matched without any
+//! key.
 //!
-//! Invariants: a batch follows from its number and from the seed of its trial alone, so that it can be sent again; its events are of all four
-//! tables of one region; a number is a text of letters only, which no pattern of the scrubber takes for something.
+//! Invariants: a batch follows from its number and from the seed of its trial alone, so that it can be sent again; its
+//! events are of all four tables of one region; a number is a text of letters only, which no pattern of the scrubber
+//! takes for something.
 
 use serde_json::{Value, json};
 
@@ -29,7 +31,8 @@ impl Batch {
         format!("user-{}", number / 7 % 5_000)
     }
 
-    /// Its body for `POST /v1/events`. One batch in thirty is large, so that logs and files of tables are not small only.
+    /// Its body for `POST /v1/events`. One batch in thirty is large, so that logs and files of tables are not small
+    /// only.
     #[must_use]
     pub fn body(self) -> Value {
         let (country, _) = COUNTRIES[(self.0 % 4) as usize];

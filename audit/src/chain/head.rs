@@ -55,8 +55,8 @@ impl Head {
     }
 }
 
-/// The position that holds the head, and the head. A place that is missing or torn leaves the other one; one that cannot be read leaves
-/// nothing, because it may be the head, and its error is the disk's and no damage.
+/// The position that holds the head, and the head. A place that is missing or torn leaves the other one; one that cannot be
+/// read leaves nothing, because it may be the head, and its error is the disk's and no damage.
 fn newest(file: &dyn Source, place: &ChainPlace) -> Result<(u64, Head)> {
     let mut newest: Option<(u64, Head)> = None;
     for at in [0, PLACE_BYTES] {

@@ -1,6 +1,7 @@
 //! Acts beside events whose answers bind the service as well: withdrawals, and questions that are paid.
 //!
-//! Invariants: who withdrew and was told so is withdrawn from then on; what was answered is answered again, the same and for nothing.
+//! Invariants: who withdrew and was told so is withdrawn from then on; what was answered is answered again, the same
+//! and for nothing.
 
 use serde_json::{Value, json};
 use shoal_faults::letters;

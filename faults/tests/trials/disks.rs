@@ -1,8 +1,8 @@
 //! File systems of a trial's own: images on loop devices and small ones in memory, mounted while a value lives.
 //!
-//! Invariants: whatever a value has mounted or frozen is unmounted and thawed when it is dropped, in the middle of a failure too; loop
-//! devices belong to their mounts and go with them. Values are dropped in the reverse order of their making, so a service that runs on a
-//! disk is a later variable than the disk.
+//! Invariants: whatever a value has mounted or frozen is unmounted and thawed when it is dropped, in the middle of a
+//! failure too; loop devices belong to their mounts and go with them. Values are dropped in the reverse order of their
+//! making, so a service that runs on a disk is a later variable than the disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -87,8 +87,9 @@ impl Drop for Mounted {
     }
 }
 
-/// A disk whose state at one moment can be copied: an image of ext4 that lies on another one. While the outer one is frozen, the inner one's
-/// device takes nothing more, so that a copy has exactly what had been written to it, as after a power cut.
+/// A disk whose state at one moment can be copied: an image of ext4 that lies on another one. While the outer one is
+/// frozen, the inner one's device takes nothing more, so that a copy has exactly what had been written to it, as after
+/// a power cut.
 pub(crate) struct CutDisk {
     // Unmounted in this order.
     inner: Mounted,

@@ -1,7 +1,7 @@
 //! A disk that is full, for each part of the data that an operator may give a disk of its own, and for all of it.
 //!
-//! Events are refused with 507 and with nothing else, or are kept in the log; questions fail; the process goes on, says what is full, and
-//! takes everything again by itself when there is room. What was acknowledged is there once.
+//! Events are refused with 507 and with nothing else, or are kept in the log; questions fail; the process goes on, says
+//! what is full, and takes everything again by itself when there is room. What was acknowledged is there once.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -17,7 +17,8 @@ use crate::load::Senders;
 use crate::run::Run;
 use crate::service::{Service, Setup, until};
 
-/// A part of the data with a disk of its own. The ledger's file has pages to spare, so that it may be a long time until it needs room.
+/// A part of the data with a disk of its own. The ledger's file has pages to spare, so that it may be a long time until
+/// it needs room.
 struct Place {
     name: &'static str,
     /// Its directory below that of the service.
@@ -25,7 +26,8 @@ struct Place {
     mib: u64,
     /// MiB that are left when it is filled, and the least that the setting asks for.
     left_mib: u64,
-    /// The files of a log that is in use have their length from the beginning, and are used again: a running service needs no room.
+    /// The files of a log that is in use have their length from the beginning, and are used again: a running service
+    /// needs no room.
     is_filled_while_stopped: bool,
     /// What `/readyz` calls the part that does not work then.
     part: &'static str,
@@ -87,7 +89,8 @@ fn fill(dir: &Path, left_mib: u64) -> PathBuf {
     path
 }
 
-/// Removes the files that the log keeps to use them again, as a copy of the directory to another disk may have left them out.
+/// Removes the files that the log keeps to use them again, as a copy of the directory to another disk may have left
+/// them out.
 fn remove_spares(dir: &Path) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

@@ -1,6 +1,7 @@
 //! A plain HTTP/1.1 client that keeps its connection, and that sends exactly the bytes that a trial means.
 //!
-//! Invariants: nothing waits for longer than [`PATIENCE`]; a connection on which something went wrong is not used again.
+//! Invariants: nothing waits for longer than [`PATIENCE`]; a connection on which something went wrong is not used
+//! again.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,8 +1,8 @@
-//! The Nth call of a family of calls of the system fails, once, some times or from then on: EIO, or ENOSPC where a disk without room can be
-//! the reason.
+//! The Nth call of a family of calls of the system fails, once, some times or from then on: EIO, or ENOSPC where a disk
+//! without room can be the reason.
 //!
-//! The process ends with an error and says why, or goes on; it never hangs and never panics. The next start needs no hand, and all that was
-//! acknowledged is there.
+//! The process ends with an error and says why, or goes on; it never hangs and never panics. The next start needs no
+//! hand, and all that was acknowledged is there.
 
 use std::time::{Duration, Instant};
 
@@ -108,7 +108,8 @@ impl Io {
         }
     }
 
-    /// A process in which nothing fails at the start and all of before is there; then calls fail until it ends, or for some rounds.
+    /// A process in which nothing fails at the start and all of before is there; then calls fail until it ends, or for
+    /// some rounds.
     fn rounds(&mut self) {
         let mut service = self.calls.within(&self.plain).serve();
         let ready = service.ready();

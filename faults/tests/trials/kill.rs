@@ -1,4 +1,5 @@
-//! kill -9 at any moment: while the service starts, takes events, flushes, merges, removes expired days, rotates keys, makes a backup.
+//! kill -9 at any moment: while the service starts, takes events, flushes, merges, removes expired days, rotates keys,
+//! makes a backup.
 //!
 //! What was acknowledged by any of the processes is there once at the end, and no start needs a hand.
 

@@ -1,7 +1,7 @@
 //! Senders: several connections that send batches until they are told to stop or the service is gone.
 //!
-//! Invariants: an answer of 200 must say that each event is accepted or a duplicate; any other answer must be one that tells the client to come
-//! back; what was not answered with 200 is not known, and is sent again with the same ids.
+//! Invariants: an answer of 200 must say that each event is accepted or a duplicate; any other answer must be one that
+//! tells the client to come back; what was not answered with 200 is not known, and is sent again with the same ids.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -115,8 +115,8 @@ impl Senders {
         self.count.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Sends batches again of which nobody knows, but for every third one: those must be there once or not at all all the same.
-    /// A part of them only, when there are very many.
+    /// Sends batches again of which nobody knows, but for every third one: those must be there once or not at all all
+    /// the same. A part of them only, when there are very many.
     pub(crate) fn send_again(&self, service: &Service, setup: &Setup) {
         let unknown: Vec<Batch> =
             self.sent.lock().unwrap().unknown().filter(|batch| batch.0 % 3 != 0).collect();

@@ -10,8 +10,8 @@
 //! | `malformed` | broken input |
 //! | `flips` | bits flip in a directory that a service has left |
 //!
-//! `service` runs the binary, `http` speaks to it, `load` sends events, `tables` reads what is in the tables, `run` has the seed and the
-//! counts of a run.
+//! `service` runs the binary, `http` speaks to it, `load` sends events, `tables` reads what is in the tables, `run` has
+//! the seed and the counts of a run.
 #![allow(clippy::unwrap_used)]
 
 mod acts;

@@ -1,8 +1,8 @@
-//! Broken input: valid bodies of every protocol with faults in them, broken streams, odd heads, odd framing, with and without keys, to every
-//! public path.
+//! Broken input: valid bodies of every protocol with faults in them, broken streams, odd heads, odd framing, with and
+//! without keys, to every public path.
 //!
-//! Whatever comes is answered with a reason below 500 (503 and 507 are the service's to say), or the connection ends; nothing hangs; no line of
-//! the log has a word of it; and a good batch is taken afterwards.
+//! Whatever comes is answered with a reason below 500 (503 and 507 are the service's to say), or the connection ends;
+//! nothing hangs; no line of the log has a word of it; and a good batch is taken afterwards.
 
 use std::io::{Read, Write};
 
@@ -224,7 +224,8 @@ fn framed(mut head: String, body: &[u8], numbers: &mut Numbers) -> Vec<u8> {
     bytes
 }
 
-/// Sends the bytes and reads what comes back: one answer, or, when it is said that nothing more is sent, all until the end of the connection.
+/// Sends the bytes and reads what comes back: one answer, or, when it is said that nothing more is sent, all until the
+/// end of the connection.
 fn exchange(service: &Service, bytes: &[u8], is_ended: bool) -> Result<Vec<u8>, String> {
     let mut stream = service.client().connect().map_err(|e| format!("no connection: {e}"))?;
     stream.set_read_timeout(Some(PATIENCE / 3)).map_err(|e| e.to_string())?;

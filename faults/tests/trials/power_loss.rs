@@ -1,6 +1,7 @@
 //! A power cut at any moment: what the disk had then is copied, and a service is started on the copy.
 //!
-//! Everything that was acknowledged before the cut is there once, the start needs no hand, and withdrawals and answers hold.
+//! Everything that was acknowledged before the cut is there once, the start needs no hand, and withdrawals and answers
+//! hold.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;

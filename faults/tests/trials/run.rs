@@ -1,7 +1,8 @@
 //! One run of a trial: its count and seed, its directory, and what it measured.
 //!
-//! Invariants: the seed is printed before anything begins; a trial that is left out says so on standard error; the directory of a trial
-//! that fails stays, and is named. Times are printed and never judged, because machines and builds differ.
+//! Invariants: the seed is printed before anything begins; a trial that is left out says so on standard error; the
+//! directory of a trial that fails stays, and is named. Times are printed and never judged, because machines and builds
+//! differ.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,7 +1,8 @@
 //! The binary under trial: its settings, its commands, and a process that serves.
 //!
-//! Invariants: the binary is `SHOAL_BIN`, or `shoal` of the build that this test is of, and a missing one is a failure; it is configured by
-//! variables alone, on a free port; a process is killed when its value is dropped; no line of any log may tell of a panic.
+//! Invariants: the binary is `SHOAL_BIN`, or `shoal` of the build that this test is of, and a missing one is a failure;
+//! it is configured by variables alone, on a free port; a process is killed when its value is dropped; no line of any
+//! log may tell of a panic.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -13,7 +14,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::http::Client;
 
-/// The longest time in which a process must start or end, on a machine that does much else: one that takes longer hangs.
+/// The longest time in which a process must start or end, on a machine that does much else: one that takes longer
+/// hangs.
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Asks again and again until there is something, or fails.
@@ -106,7 +108,8 @@ impl Setup {
         command
     }
 
-    /// Runs a command of the binary to its end: exit code (none when a signal ended it), standard output and standard error.
+    /// Runs a command of the binary to its end: exit code (none when a signal ended it), standard output and standard
+    /// error.
     pub(crate) fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let output = self.command().args(arguments).stdin(Stdio::null()).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

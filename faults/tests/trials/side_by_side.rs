@@ -1,5 +1,6 @@
-//! Senders beside everything that maintains tables, for a while: runs of retention whose periods move, merges, rotations of keys, backups, copies,
-//! reloads. Counts conserve: what was acknowledged and has not expired is there once.
+//! Senders beside everything that maintains tables, for a while: runs of retention whose periods move, merges,
+//! rotations of keys, backups, copies, reloads. Counts conserve: what was acknowledged and has not expired is there
+//! once.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -31,7 +32,8 @@ fn keep(setup: &Setup, days: u32) {
     fs::write(dir.join("retention.toml"), text).unwrap();
 }
 
-/// Events of the day before yesterday, which a run of retention removes when the period is short. None of them may be left at the end.
+/// Events of the day before yesterday, which a run of retention removes when the period is short. None of them may be
+/// left at the end.
 fn send_old(service: &Service, setup: &Setup, round: u64) -> u64 {
     let old_ms = crate::run::now_ms() - 2 * 86_400_000;
     let event = |at: u64| {

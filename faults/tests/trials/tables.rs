@@ -1,4 +1,5 @@
-//! What is in the tables: a copy in the clear, which the command makes, read by Python's `deltalake` and by nothing of Shoal's.
+//! What is in the tables: a copy in the clear, which the command makes, read by Python's `deltalake` and by nothing of
+//! Shoal's.
 //!
 //! Needs `SHOAL_TEST_PYTHON`, which `./test` sets.
 
@@ -9,7 +10,8 @@ use shoal_faults::Row;
 
 use crate::service::Setup;
 
-/// The rows of all tables of a service that does not run. An error is what the command says of tables that it cannot read as a whole.
+/// The rows of all tables of a service that does not run. An error is what the command says of tables that it cannot
+/// read as a whole.
 pub(crate) fn read(setup: &Setup) -> Result<Vec<Row>, String> {
     // Not beside the data: their disk may be small.
     let dir = tempfile::tempdir().unwrap();

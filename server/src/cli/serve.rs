@@ -21,8 +21,8 @@ use crate::running::Running;
 use crate::startup::start_with;
 
 pub(super) fn run(file: Option<&Path>) -> Result<ExitCode, Error> {
-    // It is never taken apart: after an end in order nothing is under way, and after a failure the rest is left as at a crash. Libraries
-    // panic whose runtime goes while they wait for another piece of work.
+    // It is never taken apart: after an end in order nothing is under way, and after a failure the rest is left as at a
+    // crash. Libraries panic whose runtime goes while they wait for another piece of work.
     let runtime = ManuallyDrop::new(crate::threads::runtime()?);
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
