@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{CRATES, root, rust_files};
 
 /// Crate, and the crates of this workspace that it uses, its tests and benches too.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("schemas", &[]),
     ("files", &[]),
     ("custody", &["files"]),

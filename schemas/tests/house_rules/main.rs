@@ -24,7 +24,7 @@ mod sizes;
 
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 14] = [
+const CRATES: [&str; 15] = [
     "schemas",
     "files",
     "custody",

@@ -24,11 +24,6 @@ pub(super) fn contradictions(read: &mut Read) {
             "`http.tls_cert` and `http.tls_key` must be set together",
         ));
     }
-    let is_shared = |own: SocketAddr, other: SocketAddr| {
-        let (own_ip, other_ip) = (own.ip(), other.ip());
-        let overlap = own_ip == other_ip || own_ip.is_unspecified() || other_ip.is_unspecified();
-        overlap && own.port() == other.port() && own.port() != 0
-    };
     if read.config.metrics.listen.is_some_and(|listen| is_shared(listen, http.listen)) {
         let reason =
             "`metrics.listen` must not be `http.listen`: apps and analysts must not reach the metrics";
@@ -83,6 +78,13 @@ pub(super) fn contradictions(read: &mut Read) {
             note(read, apart.setting, [apart.setting, with], &reason);
         }
     }
+}
+
+/// Whether two addresses cannot be listened on at one time.
+fn is_shared(own: SocketAddr, other: SocketAddr) -> bool {
+    let (own_ip, other_ip) = (own.ip(), other.ip());
+    let overlap = own_ip == other_ip || own_ip.is_unspecified() || other_ip.is_unspecified();
+    overlap && own.port() == other.port() && own.port() != 0
 }
 
 /// Notes what is wrong with the place of the tables.
