@@ -22,13 +22,13 @@ const MIB: u64 = 384;
 
 /// The running service, and what was sent to it.
 struct Cut {
-    run: Run,
-    // Ends before its disk does.
+    // Dropped in this order: the service, its disk, and the directory in which the disk is mounted.
     service: Option<Service>,
     setup: Setup,
     senders: Senders,
     acts: Acts,
     disk: CutDisk,
+    run: Run,
 }
 
 impl Cut {
@@ -95,6 +95,9 @@ fn what_was_acknowledged_before_a_power_cut_is_there_once_after_it() {
     let mut cut = Cut::begin(run);
     for at in 0..count {
         cut.cut(at);
+    }
+    if let Some(service) = cut.service.take() {
+        service.stop_in_order();
     }
     let (withdrawals, answers) = cut.acts.counts();
     let batches = cut.senders.count.load(Ordering::SeqCst);
