@@ -22,10 +22,12 @@
 //! - `folder`: a part of a place, as a place of its own
 //! - `full`: which failures are a want of room, after which nothing is lost
 //! - `digest`: what tells whether a copy is what it was copied from
+//! - `host`: the time, random numbers and threads, of the machine or of a simulation
 //! - `memory`, `faulty`, `conformance`; `rest`: the bytes of a source as a stream; `modes`: closes what lies there to others
 //!
 //! Every call blocks: async callers use a blocking thread. Errors are [`std::io::Error`]; their kinds mean the same
 //! everywhere ([`Objects`] lists them). Not here: what the bytes mean, and where keys come from.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 mod cached;
 #[doc(hidden)]
@@ -36,6 +38,7 @@ mod encrypted;
 mod faulty;
 mod folder;
 mod full;
+pub mod host;
 mod medium;
 mod memory;
 mod modes;
@@ -43,6 +46,8 @@ mod name;
 mod objects;
 mod rest;
 mod room;
+// A real network, in whose place a simulation has a model.
+#[allow(clippy::disallowed_methods)]
 mod s3;
 mod sealed_file;
 mod sealing;

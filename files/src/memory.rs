@@ -1,15 +1,16 @@
 //! Objects and files in memory, which know what a power cut would leave of them.
 //!
 //! Objects, names, and files with their zeros are durable when a call returns. What was written into a file and not synced
-//! is there or not after a power cut, sector by sector; a file that was cut and not synced has either length.
+//! is there or not after a power cut, sector by sector; a file that was cut and not synced has either length. What a process that was
+//! killed in the middle of a call has left can be seen and is not durable ([`Memory::dying`]), as on a disk, until somebody syncs it.
 //! Not here: failing (`faulty`).
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::host::now_ms;
 use crate::medium::{LogFile, Medium};
 use crate::name;
 use crate::objects::{Entry, NewObject, Objects, Source};
@@ -19,8 +20,21 @@ const SECTOR: usize = 512;
 /// A place in memory. Clones are the same place; it is gone with the last of them.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    names: Arc<Mutex<BTreeMap<String, File>>>,
+    place: Arc<Mutex<Place>>,
+    /// What all names begin with, unseen: empty, or ends with a slash.
+    folder: String,
+    is_dying: bool,
 }
+
+#[derive(Debug, Default)]
+struct Place {
+    names: BTreeMap<String, File>,
+    /// Changes of names that a power cut may undo, in their order: what each of their names stood for before.
+    unsettled: Vec<Step>,
+}
+
+/// What names stood for before they were changed, all at once.
+type Step = Vec<(String, Option<File>)>;
 
 /// One file, which an open handle keeps when the name changes.
 #[derive(Clone, Debug)]
@@ -42,11 +56,6 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 fn missing() -> io::Error {
     ErrorKind::NotFound.into()
 }
@@ -61,14 +70,33 @@ impl Memory {
         Memory::default()
     }
 
-    /// The place as the next process finds it when the power is cut now. `seed` chooses which unsynced sectors made it.
+    /// A folder of it, as a place of its own.
+    pub fn below(&self, folder: &str) -> Memory {
+        Memory { folder: format!("{}{folder}/", self.folder), ..self.clone() }
+    }
+
+    /// The same place for a process that is killed in the middle of its next call: what that does to a name is seen by the next
+    /// process, and a power cut may undo it, until the folder is synced or another name in it is made durable.
+    pub fn dying(&self) -> Memory {
+        Memory { is_dying: true, ..self.clone() }
+    }
+
+    /// The place as the next process finds it when the power is cut now. `seed` chooses which unsynced names and sectors made it.
     pub fn after_power_cut(&self, mut seed: u64) -> Memory {
-        let mut names = BTreeMap::new();
-        for (name, file) in hold(&self.names).iter() {
-            let found = hold(&file.0).after_power_cut(&mut seed);
-            names.insert(name.clone(), File::durable(found));
+        let place = hold(&self.place);
+        let mut found = place.names.clone();
+        // As with a journal of a file system, what comes later is not there when what came before is not.
+        let kept = place.unsettled.iter().take_while(|_| is_kept(&mut seed)).count();
+        for (name, before) in place.unsettled.iter().skip(kept).rev().flatten() {
+            match before {
+                Some(file) => found.insert(name.clone(), file.clone()),
+                None => found.remove(name),
+            };
         }
-        Memory { names: Arc::new(Mutex::new(names)) }
+        let left =
+            |(name, file): (String, File)| (name, File::durable(hold(&file.0).after_power_cut(&mut seed)));
+        let place = Place { names: found.into_iter().map(left).collect(), unsettled: Vec::new() };
+        Memory { place: Arc::new(Mutex::new(place)), folder: self.folder.clone(), is_dying: false }
     }
 
     /// Spoils one byte of a file or object, durably; nothing happens when it is not there.
@@ -84,9 +112,53 @@ impl Memory {
     }
 
     fn find(&self, name: &str) -> io::Result<File> {
-        name::check(name)?;
-        hold(&self.names).get(name).cloned().ok_or_else(missing)
+        let name = self.whole(name)?;
+        hold(&self.place).names.get(&name).cloned().ok_or_else(missing)
     }
+
+    /// The name from the root of the place.
+    fn whole(&self, name: &str) -> io::Result<String> {
+        name::check(name)?;
+        Ok(format!("{}{name}", self.folder))
+    }
+
+    /// Lets names stand for other files, or for none, all at once.
+    fn set(&self, place: &mut Place, changes: Step) {
+        let folders: Vec<String> = changes.iter().map(|(name, _)| parent_of(name).to_owned()).collect();
+        let replace = |(name, file): (String, Option<File>)| {
+            let before = match file {
+                Some(file) => place.names.insert(name.clone(), file),
+                None => place.names.remove(&name),
+            };
+            (name, before)
+        };
+        let step = changes.into_iter().map(replace).collect();
+        match self.is_dying {
+            true => place.unsettled.push(step),
+            false => folders.iter().for_each(|folder| place.settle(folder)),
+        }
+    }
+}
+
+/// The folder that a name is directly in.
+fn parent_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+impl Place {
+    /// What is seen directly in a folder is durable.
+    fn settle(&mut self, folder: &str) {
+        let is_in = |step: &Step| step.iter().any(|(name, _)| parent_of(name) == folder);
+        if let Some(last) = self.unsettled.iter().rposition(is_in) {
+            self.unsettled.drain(..=last);
+        }
+    }
+}
+
+/// The next of the decisions that follow from a seed.
+fn is_kept(seed: &mut u64) -> bool {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+    *seed >> 63 != 0
 }
 
 impl File {
@@ -98,10 +170,7 @@ impl File {
 
 impl Bytes {
     fn after_power_cut(&self, seed: &mut u64) -> Vec<u8> {
-        let mut is_kept = || {
-            *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            *seed >> 63 != 0
-        };
+        let mut is_kept = || is_kept(seed);
         let (durable, current) = (&self.durable, &self.current);
         let is_cut = current.len() < durable.len() && is_kept();
         let length = if is_cut { current.len() } else { current.len().max(durable.len()) };
@@ -126,18 +195,17 @@ impl Bytes {
 
 impl Objects for Memory {
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        name::check(name)?;
-        hold(&self.names).insert(name.to_owned(), File::durable(bytes.to_vec()));
+        let (name, file) = (self.whole(name)?, File::durable(bytes.to_vec()));
+        self.set(&mut hold(&self.place), vec![(name, Some(file))]);
         Ok(())
     }
 
     fn put_if_absent(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        name::check(name)?;
-        let mut names = hold(&self.names);
-        if names.contains_key(name) {
+        let (name, mut place) = (self.whole(name)?, hold(&self.place));
+        if place.names.contains_key(&name) {
             return Err(ErrorKind::AlreadyExists.into());
         }
-        names.insert(name.to_owned(), File::durable(bytes.to_vec()));
+        self.set(&mut place, vec![(name, Some(File::durable(bytes.to_vec())))]);
         Ok(())
     }
 
@@ -152,25 +220,30 @@ impl Objects for Memory {
 
     fn list(&self, folder: &str) -> io::Result<Vec<Entry>> {
         name::check_folder(folder)?;
-        let names = hold(&self.names);
-        let found = names.iter().filter(|(name, _)| name::is_below(name, folder));
-        let entry = |(name, file): (&String, &File)| {
+        let place = hold(&self.place);
+        let own = place.names.range(self.folder.clone()..);
+        let own = own.map_while(|(name, file)| Some((name.strip_prefix(&self.folder)?, file)));
+        let found = own.filter(|(name, _)| name::is_below(name, folder));
+        let entry = |(name, file): (&str, &File)| {
             let bytes = hold(&file.0);
-            Entry { name: name.clone(), bytes: bytes.current.len() as u64, modified_ms: bytes.modified_ms }
+            Entry { name: name.to_owned(), bytes: bytes.current.len() as u64, modified_ms: bytes.modified_ms }
         };
         Ok(found.map(entry).collect())
     }
 
     fn remove(&self, names: &[&str]) -> io::Result<()> {
         for name in names {
-            name::check(name)?;
-            hold(&self.names).remove(*name);
+            let name = self.whole(name)?;
+            self.set(&mut hold(&self.place), vec![(name, None)]);
         }
         Ok(())
     }
 
     fn sync(&self, folder: &str) -> io::Result<()> {
-        name::check_folder(folder)
+        name::check_folder(folder)?;
+        let whole = format!("{}{folder}", self.folder);
+        hold(&self.place).settle(whole.trim_end_matches('/'));
+        Ok(())
     }
 
     fn sweep(&self, folder: &str, _: i64) -> io::Result<u64> {
@@ -178,15 +251,14 @@ impl Objects for Memory {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        PathBuf::from("memory:").join(name)
+        PathBuf::from(format!("memory:{}", self.folder)).join(name)
     }
 }
 
 impl Medium for Memory {
     fn create(&self, name: &str, bytes: u64) -> io::Result<Box<dyn LogFile>> {
-        name::check(name)?;
-        let file = File::durable(vec![0; size(bytes)?]);
-        hold(&self.names).insert(name.to_owned(), file.clone());
+        let (name, file) = (self.whole(name)?, File::durable(vec![0; size(bytes)?]));
+        self.set(&mut hold(&self.place), vec![(name, Some(file.clone()))]);
         Ok(Box::new(file))
     }
 
@@ -195,10 +267,9 @@ impl Medium for Memory {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        name::check(from).and_then(|()| name::check(to))?;
-        let mut names = hold(&self.names);
-        let file = names.remove(from).ok_or_else(missing)?;
-        names.insert(to.to_owned(), file);
+        let (from, to, mut place) = (self.whole(from)?, self.whole(to)?, hold(&self.place));
+        let file = place.names.get(&from).cloned().ok_or_else(missing)?;
+        self.set(&mut place, vec![(from, None), (to, Some(file))]);
         Ok(())
     }
 
@@ -280,51 +351,4 @@ impl NewObject for Unfinished {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::conformance;
-
-    #[test]
-    fn memory_conforms() {
-        conformance::objects(&Memory::new());
-        conformance::medium(&Memory::new());
-    }
-
-    #[test]
-    fn a_power_cut_takes_only_what_was_not_synced() {
-        let medium = Memory::new();
-        let file = medium.create("a", 4096).unwrap();
-        file.write_at(0, &[1; 1024]).unwrap();
-        file.sync().unwrap();
-        file.write_at(1024, &[2; 2048]).unwrap();
-        let (mut lost, mut kept) = (false, false);
-        for seed in 0..20 {
-            let found = medium.after_power_cut(seed).read("a").unwrap();
-            assert!(found[..1024].iter().all(|b| *b == 1));
-            lost |= found[1024..3072].contains(&0);
-            kept |= found[1024..3072].contains(&2);
-        }
-        assert!(lost && kept);
-        file.sync().unwrap();
-        assert!(
-            (0..20).all(|seed| !medium.after_power_cut(seed).read("a").unwrap()[1024..3072].contains(&0))
-        );
-    }
-
-    #[test]
-    fn a_file_that_was_cut_has_either_length_until_it_is_synced() {
-        let medium = Memory::new();
-        medium.put("a", &[1; 2000]).unwrap();
-        let file = medium.edit("a").unwrap();
-        file.set_length(700).unwrap();
-        let found: Vec<Vec<u8>> =
-            (0..20).map(|seed| medium.after_power_cut(seed).read("a").unwrap()).collect();
-        assert!(found.iter().any(|f| f.len() == 700) && found.iter().any(|f| f.len() == 2000));
-        assert!(found.iter().flatten().all(|b| *b == 1));
-        file.write_at(900, &[2; 100]).unwrap();
-        file.sync().unwrap();
-        let synced = medium.after_power_cut(1).read("a").unwrap();
-        assert_eq!(synced, [&[1; 700][..], &[0; 200], &[2; 100]].concat());
-    }
-}
+mod tests;

@@ -38,7 +38,7 @@ pub(crate) fn is_unfinished(name: &str) -> bool {
 /// The name of a new unfinished object that is to become `name`.
 pub(crate) fn unfinished(name: &OsStr) -> PathBuf {
     let mut name = name.to_owned();
-    name.push(format!("#{}", uuid::Uuid::new_v4().as_u128()));
+    name.push(format!("#{}", crate::host::random_id().as_u128()));
     PathBuf::from(name)
 }
 

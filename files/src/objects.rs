@@ -20,6 +20,7 @@
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Bytes that can be read from any position, by many threads at once.
 pub trait Source: Send + Sync {
@@ -142,4 +143,47 @@ pub trait Objects: Send + Sync {
 
     /// What messages call an object. For nothing else.
     fn path(&self, name: &str) -> PathBuf;
+}
+
+/// A place that is shared.
+impl<O: Objects + ?Sized> Objects for Arc<O> {
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        (**self).put(name, bytes)
+    }
+
+    fn put_if_absent(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        (**self).put_if_absent(name, bytes)
+    }
+
+    fn write(&self, name: &str) -> io::Result<Box<dyn NewObject>> {
+        (**self).write(name)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Source>> {
+        (**self).open(name)
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        (**self).read(name)
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<Entry>> {
+        (**self).list(folder)
+    }
+
+    fn remove(&self, names: &[&str]) -> io::Result<()> {
+        (**self).remove(names)
+    }
+
+    fn sync(&self, folder: &str) -> io::Result<()> {
+        (**self).sync(folder)
+    }
+
+    fn sweep(&self, folder: &str, unchanged_since_ms: i64) -> io::Result<u64> {
+        (**self).sweep(folder, unchanged_since_ms)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        (**self).path(name)
+    }
 }

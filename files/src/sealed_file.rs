@@ -62,7 +62,7 @@ impl SealedFile {
     /// When it cannot be written.
     pub fn create(file: Box<dyn LogFile>, key: SealingKey) -> io::Result<SealedFile> {
         let mut id = [0; ID_BYTES];
-        getrandom::fill(&mut id)?;
+        crate::host::fill(&mut id)?;
         let seals = Seals::new(key, id);
         let mut head = [MAGIC.as_slice(), &id].concat();
         seals.seal_into(Part::Head, &[], &mut head)?;

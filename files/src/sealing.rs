@@ -48,7 +48,7 @@ impl SealingKey {
     /// When the operating system has no random numbers.
     pub fn generate() -> io::Result<SealingKey> {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
-        getrandom::fill(&mut key[..])?;
+        crate::host::fill(&mut key[..])?;
         Ok(SealingKey::new(&key))
     }
 
@@ -73,7 +73,7 @@ impl SealingKey {
     pub fn seal_in_place(&self, context: &[u8], room: &mut [u8]) -> io::Result<()> {
         let bytes = room.len().checked_sub(SEAL_BYTES).ok_or(io::ErrorKind::InvalidInput)?;
         let (nonce, rest) = room.split_at_mut(NONCE_BYTES);
-        getrandom::fill(nonce)?;
+        crate::host::fill(nonce)?;
         let (bytes, tag) = rest.split_at_mut(bytes);
         let sealed = self.0.encrypt_in_place_detached(XNonce::from_slice(nonce), context, bytes);
         tag.copy_from_slice(&sealed.map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?);

@@ -17,7 +17,7 @@
 use std::{
     collections::{BTreeSet, hash_map::Entry},
     io::{self, ErrorKind},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -222,9 +222,13 @@ pub fn note_epoch(data_dir: &Path, scope: EpochScope, key: &EpochKey) -> io::Res
     }
 }
 
-/// Where check values of a region's epochs are.
-pub(crate) fn checks_of(data_dir: &Path, region: Region) -> Disk {
-    Disk::new(data_dir.join(region.as_str().to_ascii_lowercase()).join("epoch-keys"))
+/// The directory of the check values of a region's epochs.
+pub(crate) fn directory(data_dir: &Path, region: Region) -> PathBuf {
+    data_dir.join(region.as_str().to_ascii_lowercase()).join("epoch-keys")
+}
+
+fn checks_of(data_dir: &Path, region: Region) -> Disk {
+    Disk::new(directory(data_dir, region))
 }
 
 /// The name of an epoch's check value.

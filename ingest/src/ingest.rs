@@ -15,28 +15,28 @@ mod consent_bodies;
 mod definitions;
 mod judges;
 mod parts;
+mod places;
 mod refused_batches;
 mod waiting;
 mod withdrawals;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
+use shoal_files::host;
 use shoal_schemas::Region;
 
 pub use self::{
     parts::IngestParts,
+    places::{Disks, Places},
     waiting::{Kept, Paused, Waiting},
     withdrawals::Withdrawn,
 };
 
 use self::judges::{Judge, Judged, Judges, OwnRequest};
-use self::parts::{epochs, open_branches, open_tables, open_unit_keys};
+use self::parts::{Common, epochs, open_branches, open_tables, open_unit_keys};
 use crate::{
     admission::Turn,
     answer::{BatchAnswer, Outcome, SUBJECT_DAY_LIMIT},
@@ -85,15 +85,33 @@ impl Ingest {
     /// # Errors
     /// When a setting makes no sense, a file cannot be read, or is damaged where it was durable.
     pub async fn open(config: IngestConfig, parts: IngestParts) -> Result<Ingest, IngestError> {
+        Ingest::open_in(config, parts, Arc::new(Disks)).await
+    }
+
+    /// The same with files in other places than the disk.
+    ///
+    /// # Errors
+    /// As [`Ingest::open`].
+    pub async fn open_in(
+        config: IngestConfig,
+        parts: IngestParts,
+        places: Arc<dyn Places>,
+    ) -> Result<Ingest, IngestError> {
         config.check()?;
         let times = Times { now_ms: (parts.clock)(), settled_ms: (parts.settled)() };
-        let epochs =
-            epochs(&config, parts.epoch_keys.clone(), &parts.keyring, &parts.definitions, &parts.store);
-        let unit_keys = open_unit_keys(&config, epochs, times).await?;
-        let tables = open_tables(&parts).await?;
+        let epochs = epochs(&config, &parts, &places);
+        let unit_keys = open_unit_keys(&config, &places, epochs, times).await?;
+        let tables = open_tables(&parts, &*places).await?;
         let failed = Failed::new(None);
         let in_flight = InFlight::new(config.log.in_flight_bytes_max);
-        let branches = open_branches(&config, &parts, &tables, &failed, &in_flight).await?;
+        let shared = Common {
+            config: &config,
+            parts: &parts,
+            places: &places,
+            failed: &failed,
+            in_flight: &in_flight,
+        };
+        let branches = open_branches(shared, &tables).await?;
         let day_limit = DayLimit::new(tables.clone(), config.day_limit, parts.metrics.clone());
         let flusher =
             Flusher::new(parts.definitions.clone(), tables, branches.clone(), &config, parts.metrics.clone());
@@ -169,7 +187,7 @@ impl Ingest {
         self.metrics.count_withheld_texts(&piped.work);
         // From here on the batches count. Were both to count, one large request could wait for itself.
         drop(hold);
-        let began = Instant::now();
+        let began = host::instant();
         let batches = std::mem::take(&mut piped.batches);
         let sent: Vec<(Region, usize)> = batches.iter().map(|b| (b.region(), b.rows().len())).collect();
         let appends = batches.into_iter().map(|batch| self.append(batch));
@@ -181,7 +199,7 @@ impl Ingest {
             let withheld = Outcome::Withheld(SUBJECT_DAY_LIMIT);
             receipt.over_limit.into_iter().for_each(|slot| piped.decide(slot, withheld.clone()));
         }
-        self.metrics.ack_seconds.observe(began.elapsed().as_secs_f64());
+        self.metrics.ack_seconds.observe(host::seconds_since(began));
         Ok(piped.into_answer(grant.kind))
     }
 
@@ -199,9 +217,9 @@ impl Ingest {
     }
 
     async fn turn(&self) -> Result<Turn, Refusal> {
-        let waits = Instant::now();
+        let waits = host::instant();
         let turn = self.judges.turn().await?;
-        self.metrics.turn_seconds.observe(waits.elapsed().as_secs_f64());
+        self.metrics.turn_seconds.observe(host::seconds_since(waits));
         Ok(turn)
     }
 
@@ -264,7 +282,7 @@ impl Ingest {
         };
         let place = self.readers.recording(&changes).await?;
         let consents = self.consents.clone();
-        let recorded = tokio::task::spawn_blocking(move || {
+        let recorded = host::blocking(move || {
             let _until_the_end = (seat, place);
             consents.record(&changes)
         });
@@ -298,8 +316,7 @@ impl Ingest {
     /// When a file cannot be read, made or destroyed. What is not done is tried again by the next call.
     pub async fn renew_unit_keys(&self) -> Result<UnitKeysReport, IngestError> {
         let (keys, times) = (Arc::clone(&self.unit_keys), self.times());
-        let done = tokio::task::spawn_blocking(move || keys.run_once(times)).await;
-        let done = done.map_err(|e| std::io::Error::other(e.to_string())).and_then(|done| done);
+        let done = host::blocking(move || keys.run_once(times)).await.and_then(|done| done);
         done.map_err(IngestError::io(&self.config.unit_keys.dir))
     }
 

@@ -14,6 +14,7 @@
 //!
 //! Not here: routes and status codes (`shoal-server`), Parquet and Delta (`shoal-storage`), keys, consent rules and
 //! patterns (`shoal-privacy`), what may be collected (`shoal-schemas`).
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 mod admission;
 mod answer;
@@ -51,7 +52,7 @@ pub use error::{IngestError, LogError};
 pub use explained::{Explained, refusals, rejections, withheld};
 pub use flush::FlushReport;
 pub use grant::{IngestGrant, KeyKind};
-pub use ingest::{Ingest, IngestParts, Kept, Paused, Waiting, Withdrawn};
+pub use ingest::{Disks, Ingest, IngestParts, Kept, Paused, Places, Waiting, Withdrawn};
 pub use metrics::Metrics;
 pub use near::Meant;
 pub use refusal::{Refusal, RefusalCode};

@@ -8,6 +8,7 @@
 //! Invariants: no error, `Debug` or `Display` has a key; secrets are zeroised. Not here: where they are kept (`shoal-storage`,
 //! `keys/epochs.rs`), when they are made and destroyed (`shoal-ingest`, `epoch_keys.rs`).
 
+use shoal_files::host;
 use shoal_schemas::Programme;
 use zeroize::Zeroizing;
 
@@ -33,7 +34,7 @@ impl EpochKey {
     /// When the operating system has no random numbers.
     pub fn generate() -> Result<EpochKey, NoRandomNumbers> {
         let mut bytes = Zeroizing::new([0; EPOCH_KEY_BYTES]);
-        getrandom::fill(&mut bytes[..]).map_err(|_| NoRandomNumbers)?;
+        host::fill(&mut bytes[..]).map_err(|_| NoRandomNumbers)?;
         Ok(EpochKey { bytes })
     }
 

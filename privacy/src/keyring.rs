@@ -18,7 +18,7 @@
 //! Invariants: no error, `Debug` or `Display` has key material; secrets, and texts that hold them, are zeroised.
 //! Not here: where the text is kept (`shoal-server`, `key_file.rs`), what is hashed with the keys (`pseudonym.rs`, `consent.rs`).
 
-use shoal_files::SealingKey;
+use shoal_files::{SealingKey, host};
 use shoal_schemas::{Programme, Region};
 use zeroize::Zeroizing;
 
@@ -142,7 +142,7 @@ impl Keyring {
         let mut roots = Vec::with_capacity(Region::ALL.len());
         for _ in Region::ALL {
             let mut root = Zeroizing::new([0; SECRET_BYTES]);
-            getrandom::fill(&mut root[..]).map_err(|_| NoRandomNumbers)?;
+            host::fill(&mut root[..]).map_err(|_| NoRandomNumbers)?;
             roots.push(root);
         }
         Ok(Keyring { roots, own: Vec::new(), derives_epochs: false })

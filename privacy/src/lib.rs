@@ -17,6 +17,7 @@
 //! - `crash_group`: crashes of one cause get one name
 //!
 //! Not here: where consents are kept (`shoal-storage`, `consents`), how many there are (`shoal-anonymity`).
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod consent;
 pub mod crash_group;

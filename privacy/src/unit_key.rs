@@ -17,6 +17,7 @@
 
 use std::net::IpAddr;
 
+use shoal_files::host;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -66,7 +67,7 @@ impl UnitKey {
     /// When the operating system has no random numbers.
     pub fn generate() -> Result<UnitKey, NoRandomNumbers> {
         let mut key = Zeroizing::new([0; SECRET_BYTES]);
-        getrandom::fill(&mut key[..]).map_err(|_| NoRandomNumbers)?;
+        host::fill(&mut key[..]).map_err(|_| NoRandomNumbers)?;
         Ok(UnitKey { key })
     }
 

@@ -13,6 +13,7 @@
 //!
 //! Not here: how a file leaves a table (`shoal-storage`, `expire.rs`, `purge.rs`), how long things are kept
 //! (`shoal-schemas`, `defs/`), when a run starts (`shoal-server`, `jobs.rs`).
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 mod error;
 mod holdings;

@@ -11,6 +11,7 @@
 //! The first three do not know each other; tables have keys. Not here: which columns there are (`shoal-schemas`), which files expire and when
 //! (`shoal-retention`), the write-ahead log (`shoal-ingest`), the audit (`shoal-audit`), what makes bytes durable
 //! (`shoal-files`).
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 mod consents;
 mod days;

@@ -69,7 +69,7 @@ impl Head {
         let mut head = [0; HEAD_BYTES];
         head[..8].copy_from_slice(&MAGIC);
         (head[8], head[9]) = (VERSION, chunk_bits);
-        getrandom::fill(&mut head[16..])?;
+        crate::host::fill(&mut head[16..])?;
         Ok(Head(head))
     }
 

@@ -13,8 +13,8 @@
 mod queue;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
+use shoal_files::host;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
@@ -38,7 +38,7 @@ pub(crate) struct Overloaded {
 
 impl Admission {
     pub(crate) fn new(config: AdmissionConfig) -> Arc<Admission> {
-        Arc::new(Admission { queue: Mutex::new(Queue::new(config, Instant::now())) })
+        Arc::new(Admission { queue: Mutex::new(Queue::new(config, host::instant())) })
     }
 
     /// Waits for a turn, not for longer than patience.
@@ -47,7 +47,7 @@ impl Admission {
     /// When too much waits, or has waited for too long.
     pub(crate) async fn enter(self: &Arc<Self>) -> Result<Turn, Overloaded> {
         let (sender, mut receiver) = oneshot::channel();
-        let arrival = self.queue().arrive(sender, Instant::now());
+        let arrival = self.queue().arrive(sender, host::instant());
         let (number, until) = match arrival {
             Arrival::Runs => return Ok(Turn(Arc::clone(self))),
             Arrival::Refused => return Err(self.overloaded()),
@@ -62,7 +62,7 @@ impl Admission {
     }
 
     fn overloaded(&self) -> Overloaded {
-        Overloaded { retry_after_s: self.queue().retry_after_s(Instant::now()) }
+        Overloaded { retry_after_s: self.queue().retry_after_s(host::instant()) }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<oneshot::Sender<Turn>>> {
@@ -72,7 +72,7 @@ impl Admission {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let left = self.0.queue().leave(Instant::now());
+        let left = self.0.queue().leave(host::instant());
         if let Some(next) = left.next {
             // Whoever went away gives the turn back: it comes here again.
             let _ = next.send(Turn(Arc::clone(&self.0)));

@@ -4,8 +4,9 @@
 //! done on a blocking thread, so that only batches with events of that very day wait for it.
 //! Not here: the rows of files (`flush/sink.rs`), the records of the log (`log/scan.rs`).
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
+use shoal_files::host;
 use shoal_schemas::calendar::day_of;
 
 use super::{
@@ -60,9 +61,9 @@ impl<S: Sink> DayLimit<S> {
         if let Some(day) = self.days.get(of) {
             return Ok(day);
         }
-        let began = Instant::now();
+        let began = host::instant();
         let day = self.days.put(of, self.count(branch, of).await?);
-        self.metrics.day_open_seconds.observe(began.elapsed().as_secs_f64());
+        self.metrics.day_open_seconds.observe(host::seconds_since(began));
         let (days, bytes) = self.days.size();
         self.metrics.open_days.set(i64::try_from(days).unwrap_or(i64::MAX));
         self.metrics.day_counts_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -75,7 +76,7 @@ impl<S: Sink> DayLimit<S> {
         let counts = self.sink.count(of.region, of.kind, of.day, counts).await?;
         let log = Arc::clone(branch.log.shared());
         let waiting = move || add_waiting(&log, of, committed, counts);
-        tokio::task::spawn_blocking(waiting).await.map_err(|_| IngestError::Failed(of.region))?
+        host::blocking(waiting).await.map_err(|_| IngestError::Failed(of.region))?
     }
 }
 

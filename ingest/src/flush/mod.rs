@@ -19,8 +19,9 @@ mod sink;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::{io, sync::Arc, time::Instant};
+use std::{io, sync::Arc};
 
+use shoal_files::host;
 use shoal_schemas::{InForce, Kind, Region, Registry};
 use shoal_storage::Part;
 
@@ -219,7 +220,7 @@ impl<S: Sink> Flusher<S> {
         }
         let mut rest = sealed;
         while !rest.is_empty() {
-            let began = Instant::now();
+            let began = host::instant();
             let (group, later) = rest.split_at(self.group(rest));
             // Nobody but the flush that has the turn writes into the tables or empties segments.
             let kinds = self.read(branch, group).await?;
@@ -238,7 +239,7 @@ impl<S: Sink> Flusher<S> {
             drop(moving);
             wait.over();
             run.report.segments += group.len() as u64;
-            self.metrics.flush_seconds.observe(began.elapsed().as_secs_f64());
+            self.metrics.flush_seconds.observe(host::seconds_since(began));
             rest = later;
         }
         Ok(Vec::new())
@@ -288,7 +289,7 @@ impl<S: Sink> Flusher<S> {
         // These know every name of the group: it was sealed before, and so what its rows were made by was in force before.
         let (registry, log, group) = (self.definitions.current(), Arc::clone(shared), group.to_vec());
         let build = move || build(&registry, &log, &group, &committed);
-        tokio::task::spawn_blocking(build).await.map_err(|_| IngestError::Failed(region))?
+        host::blocking(build).await.map_err(|_| IngestError::Failed(region))?
     }
 
     async fn commit(
@@ -356,6 +357,6 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, IngestError> {
     let path = log.medium().path("");
-    let done = tokio::task::spawn_blocking(work).await;
+    let done = host::blocking(work).await;
     done.map_err(|_| IngestError::Failed(log.region()))?.map_err(IngestError::io(path))
 }

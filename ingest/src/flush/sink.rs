@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeSet, future::Future};
 
+use shoal_files::host;
 use shoal_schemas::{Kind, Programme, Region};
 use shoal_storage::{AppendReport, Part, Table};
 
@@ -84,7 +85,9 @@ fn app_id(region: Region) -> String {
 
 impl Sink for Tables {
     async fn committed(&self, region: Region, kind: Kind) -> Result<Option<i64>, IngestError> {
-        Ok(self.table(region, kind)?.committed(&app_id(region)).await?)
+        // What cannot come has come to no table.
+        let Ok(table) = self.table(region, kind) else { return Ok(None) };
+        Ok(table.committed(&app_id(region)).await?)
     }
 
     async fn is_full(&self, region: Region, kind: Kind, days: &Days) -> Result<bool, IngestError> {
@@ -120,6 +123,6 @@ impl Sink for Tables {
             }
             Ok(counts)
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| IngestError::Failed(region))?
+        host::blocking(work).await.map_err(|_| IngestError::Failed(region))?
     }
 }

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use shoal_files::host;
+
 use super::{
     Ingest,
     judges::{Judge, OwnRequest},
@@ -44,7 +46,7 @@ impl Ingest {
         read: fn(&Judge, &OwnRequest) -> T,
     ) -> Result<T, Refusal> {
         let judge = Arc::clone(&self.judge);
-        let reading = tokio::task::spawn_blocking(move || {
+        let reading = host::blocking(move || {
             let _until_the_end = place;
             read(&judge, &own)
         });

@@ -14,14 +14,13 @@ use std::{
     io,
     net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    thread,
+    sync::{Arc, OnceLock},
 };
 
-use crossbeam_channel::{Sender, bounded};
+use shoal_files::host;
 use shoal_privacy::{consent::ConsentIndex, keyring::Keyring, scrub::Scrubber};
 use shoal_schemas::Protocol;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{
     definitions::{Definitions, Version},
@@ -49,7 +48,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The threads, one for each turn. They end when this is dropped.
 pub(super) struct Judges {
     admission: Arc<Admission>,
-    queue: Sender<Job>,
+    queue: mpsc::Sender<Job>,
 }
 
 impl Judges {
@@ -58,11 +57,10 @@ impl Judges {
     /// # Errors
     /// When the operating system gives no thread.
     pub(super) fn start(config: AdmissionConfig) -> io::Result<Judges> {
-        let (queue, jobs) = bounded::<Job>(config.turns);
+        let (queue, jobs) = mpsc::channel(config.turns);
+        let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..config.turns {
-            let jobs = jobs.clone();
-            let work = move || jobs.iter().for_each(|job| job());
-            thread::Builder::new().name("shoal-judge".to_owned()).spawn(work)?;
+            host::start("shoal-judge", serve(Arc::clone(&jobs)))?;
         }
         Ok(Judges { admission: Admission::new(config), queue })
     }
@@ -105,6 +103,23 @@ impl Judges {
         };
         self.queue.try_send(Box::new(job)).map_err(|_| unread())?;
         done.await.map_err(|_| unread())
+    }
+}
+
+/// The embedded patterns, which are the same whoever asks: they are compiled once.
+fn scrubber() -> Result<&'static Scrubber, String> {
+    static SCRUBBER: OnceLock<Result<Scrubber, String>> = OnceLock::new();
+    SCRUBBER.get_or_init(Scrubber::embedded).as_ref().map_err(Clone::clone)
+}
+
+/// What each of the threads does: it takes the next job, alone, and does it beside the others.
+async fn serve(jobs: Arc<Mutex<mpsc::Receiver<Job>>>) {
+    loop {
+        let next = jobs.lock().await.recv().await;
+        match next {
+            Some(job) => job(),
+            None => return,
+        }
     }
 }
 
@@ -172,7 +187,7 @@ pub(super) enum Judged {
 pub(super) struct Judge {
     definitions: Definitions,
     keyring: Arc<Keyring>,
-    scrubber: Scrubber,
+    scrubber: &'static Scrubber,
     consents: Recorded,
     config: PipelineConfig,
     geo: Option<GeoDb>,
@@ -192,7 +207,7 @@ impl Judge {
         Ok(Judge {
             definitions: Definitions::new(parts.definitions),
             keyring: parts.keyring,
-            scrubber: Scrubber::embedded().map_err(IngestError::Config)?,
+            scrubber: scrubber().map_err(IngestError::Config)?,
             consents,
             config,
             geo: parts.geo,
@@ -283,7 +298,7 @@ impl Judge {
             registry: &definitions.registry,
             layout: &definitions.layout,
             keyring: &self.keyring,
-            scrubber: &self.scrubber,
+            scrubber: self.scrubber,
             consents,
             config: &self.config,
             geo: self.geo.as_ref(),

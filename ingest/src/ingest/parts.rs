@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use shoal_files::{Disk, Objects, Sealing};
+use shoal_files::{Objects, Sealing, host};
 use shoal_privacy::{
     consent::ConsentRecord,
     keyring::{Keyring, Sealed},
@@ -12,10 +12,11 @@ use shoal_privacy::{
 use shoal_schemas::{InForce, Kind, Programme, Region, calendar::HOUR_MS};
 use shoal_storage::{Consents, EpochKeys, Store};
 
+use super::places::Places;
 use crate::{
     config::IngestConfig,
     dedup::{RunLimits, Runs},
-    epoch_keys::{Calendar, Epochs, checks_of},
+    epoch_keys::{self, Calendar, Epochs},
     error::IngestError,
     flush::{Branch, Sink, Tables},
     key_times::Times,
@@ -55,32 +56,24 @@ pub struct IngestParts {
 /// The keys of the units of events that name nobody, as they are needed now.
 pub(super) async fn open_unit_keys(
     config: &IngestConfig,
+    places: &Arc<dyn Places>,
     epochs: Epochs,
     times: Times,
 ) -> Result<Arc<UnitKeys>, IngestError> {
-    let keys = Arc::new(Disk::new(&config.unit_keys.dir).private());
-    let checks = Region::ALL
-        .iter()
-        .map(|region| Arc::new(Disk::new(directory(config, *region).join("unit-days"))) as Arc<dyn Objects>)
-        .collect();
+    let keys = places.private(&config.unit_keys.dir);
+    let checks =
+        |region: &Region| places.at(&directory(config, *region).join("unit-days")) as Arc<dyn Objects>;
+    let checks = Region::ALL.iter().map(checks).collect();
     let unit_keys = Arc::new(UnitKeys::new(keys, checks, config.unit_keys.late_days, epochs));
     let opened = Arc::clone(&unit_keys);
-    let made = tokio::task::spawn_blocking(move || opened.run_once(times)).await;
-    let made = made.map_err(|e| std::io::Error::other(e.to_string())).and_then(|made| made);
+    let made = host::blocking(move || opened.run_once(times)).await.and_then(|made| made);
     made.map_err(IngestError::io(&config.unit_keys.dir))?;
     Ok(unit_keys)
 }
 
 /// The keys of pseudonym epochs.
-pub(super) fn epochs(
-    config: &IngestConfig,
-    keys: EpochKeys,
-    keyring: &Keyring,
-    definitions: &InForce,
-    store: &Store,
-) -> Epochs {
-    let store = store.clone();
-    let definitions = definitions.clone();
+pub(super) fn epochs(config: &IngestConfig, parts: &IngestParts, places: &Arc<dyn Places>) -> Epochs {
+    let (store, definitions) = (parts.store.clone(), parts.definitions.clone());
     let kept_days = move || {
         let registry = definitions.current();
         let kinds = Kind::ALL.iter();
@@ -94,44 +87,55 @@ pub(super) fn epochs(
         kept_days: Arc::new(kept_days),
         stored_days: Arc::new(move |region| store.stored_days(region)),
     };
-    let of_region = |region: &Region| Arc::new(checks_of(&config.data_dir, *region)) as Arc<dyn Objects>;
-    Epochs::new(keys, Region::ALL.iter().map(of_region).collect(), calendar, keyring)
+    let checks =
+        |region: &Region| places.at(&epoch_keys::directory(&config.data_dir, *region)) as Arc<dyn Objects>;
+    let checks = Region::ALL.iter().map(checks).collect();
+    Epochs::new(parts.epoch_keys.clone(), checks, calendar, &parts.keyring)
 }
 
-pub(super) async fn open_tables(parts: &IngestParts) -> Result<Tables, IngestError> {
+pub(super) async fn open_tables(parts: &IngestParts, places: &dyn Places) -> Result<Tables, IngestError> {
     let (mut tables, registry) = (Vec::new(), parts.definitions.current());
     for region in Region::ALL {
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.iter().filter(|kind| places.has_table(*region, **kind)) {
             tables.push(parts.store.table(*region, registry.table(*kind)).await?);
         }
     }
     Ok(Tables::new(tables))
 }
 
+/// What all regions are opened with.
+#[derive(Clone, Copy)]
+pub(super) struct Common<'c> {
+    pub(super) config: &'c IngestConfig,
+    pub(super) parts: &'c IngestParts,
+    pub(super) places: &'c Arc<dyn Places>,
+    pub(super) failed: &'c Failed,
+    pub(super) in_flight: &'c Arc<InFlight>,
+}
+
 pub(super) async fn open_branches(
-    config: &IngestConfig,
-    parts: &IngestParts,
+    common: Common<'_>,
     tables: &Tables,
-    failed: &Failed,
-    in_flight: &Arc<InFlight>,
 ) -> Result<Vec<Arc<Branch>>, IngestError> {
+    let parts = common.parts;
     let mut branches = Vec::new();
     for region in Region::ALL {
         let mut committed = None;
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.iter().filter(|kind| common.places.has_table(*region, **kind)) {
             committed = committed.max(tables.committed(*region, *kind).await?);
         }
         let opening = Opening {
-            config: config.clone(),
+            config: common.config.clone(),
+            places: Arc::clone(common.places),
             region: *region,
             keyring: Arc::clone(&parts.keyring),
-            in_flight: Arc::clone(in_flight),
+            in_flight: Arc::clone(common.in_flight),
             served: Arc::clone(&parts.served),
             metrics: parts.metrics.clone(),
-            failed: failed.clone(),
+            failed: common.failed.clone(),
             committed,
         };
-        let opened = tokio::task::spawn_blocking(move || opening.open()).await;
+        let opened = host::blocking(move || opening.open()).await;
         branches.push(Arc::new(opened.map_err(|_| IngestError::Failed(*region))??));
     }
     Ok(branches)
@@ -145,6 +149,7 @@ fn directory(config: &IngestConfig, region: Region) -> PathBuf {
 /// What opening a region takes.
 struct Opening {
     config: IngestConfig,
+    places: Arc<dyn Places>,
     region: Region,
     keyring: Arc<Keyring>,
     in_flight: Arc<InFlight>,
@@ -167,10 +172,10 @@ impl Opening {
         };
         let ids = sealing(Sealed::EventIds(self.region), self.config.dedup.is_encrypted);
         let rows = sealing(Sealed::Log(self.region), self.config.log.is_encrypted);
-        let runs = Arc::new(Runs::open(Disk::new(directory.join("dedup")), ids, limits)?);
+        let runs = Arc::new(Runs::open(self.places.at(&directory.join("dedup")), ids, limits)?);
         let log = Log::open(LogSetup {
             region: self.region,
-            shelf: Shelf::new(Arc::new(Disk::new(directory.join("log"))), rows),
+            shelf: Shelf::new(self.places.at(&directory.join("log")), rows),
             runs: Arc::clone(&runs),
             in_flight: self.in_flight,
             config: self.config.log,

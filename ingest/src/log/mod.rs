@@ -25,16 +25,16 @@ mod shelf;
 pub(crate) mod tests;
 mod writer;
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering, fence},
-    },
-    thread::JoinHandle,
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering, fence},
 };
 
-use crossbeam_channel::{Sender, TrySendError};
-use tokio::sync::oneshot;
+use shoal_files::host;
+use tokio::sync::{
+    mpsc::{Sender, error::TrySendError},
+    oneshot,
+};
 
 use crate::{day_limit::OpenBatch, error::LogError};
 
@@ -59,7 +59,8 @@ pub(crate) struct Log {
 /// The thread is started with the first batch: a region without events costs nothing.
 enum Thread {
     Waiting(Box<Writer>),
-    Running(JoinHandle<()>),
+    /// Told when it has ended.
+    Running(oneshot::Receiver<()>),
     Ended,
 }
 
@@ -78,7 +79,7 @@ impl Log {
         match self.queue.try_send(Command::Append(pending)) {
             Ok(()) => self.answer(answer).await.unwrap_or(Err(LogError::Stopped)),
             Err(TrySendError::Full(_)) => Err(LogError::Full(self.in_flight.held())),
-            Err(TrySendError::Disconnected(_)) => Err(LogError::Stopped),
+            Err(TrySendError::Closed(_)) => Err(LogError::Stopped),
         }
     }
 
@@ -110,12 +111,12 @@ impl Log {
             self.started.store(true, Ordering::Release);
             std::mem::replace(&mut *thread, Thread::Ended)
         };
-        if let Thread::Running(handle) = thread {
+        if let Thread::Running(ended) = thread {
             let (done, stopped) = oneshot::channel();
             if self.send(Command::Stop { done }).await {
                 self.answer(stopped).await;
             }
-            let _ = tokio::task::spawn_blocking(move || handle.join()).await;
+            let _ = ended.await;
         }
         self.shared.stopped.store(true, Ordering::SeqCst);
     }
@@ -142,15 +143,7 @@ impl Log {
 
     /// False when the thread has ended.
     async fn send(&self, command: Command) -> bool {
-        let queue = self.queue.clone();
-        match queue.try_send(command) {
-            Ok(()) => true,
-            Err(TrySendError::Disconnected(_)) => false,
-            Err(TrySendError::Full(command)) => {
-                let sent = tokio::task::spawn_blocking(move || queue.send(command).is_ok());
-                sent.await.unwrap_or(false)
-            }
-        }
+        self.queue.send(command).await.is_ok()
     }
 
     fn start(&self) {
@@ -161,8 +154,13 @@ impl Log {
         match std::mem::replace(&mut *thread, Thread::Ended) {
             Thread::Waiting(writer) => {
                 let name = format!("log-{}", self.shared.region);
-                match std::thread::Builder::new().name(name).spawn(move || writer.run()) {
-                    Ok(handle) => *thread = Thread::Running(handle),
+                let (end, ended) = oneshot::channel();
+                let life = async move {
+                    writer.run().await;
+                    let _ = end.send(());
+                };
+                match host::start(&name, life) {
+                    Ok(()) => *thread = Thread::Running(ended),
                     // The queue went with the closure: every append finds it closed.
                     Err(_) => {
                         self.shared.fail();

@@ -15,6 +15,7 @@ use std::{
 
 use shoal_files::Source;
 use shoal_schemas::Region;
+use tokio::sync::mpsc;
 
 use super::{
     Clock, Failed, InFlight, Log, Sealed, Shared, Thread,
@@ -87,7 +88,7 @@ impl Log {
                 sealed.push_back(Arc::new(segment));
             }
         }
-        let (queue, commands) = crossbeam_channel::bounded(setup.config.queue_batches_max);
+        let (queue, commands) = mpsc::channel(setup.config.queue_batches_max);
         let shared = Arc::new(Shared {
             region: setup.region,
             shelf: setup.shelf,

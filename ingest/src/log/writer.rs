@@ -14,11 +14,10 @@ use std::{
         Arc,
         atomic::{Ordering, fence},
     },
-    time::Instant,
 };
 
-use crossbeam_channel::Receiver;
-use tokio::sync::oneshot;
+use shoal_files::host;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     encode::{Encoder, Rows},
@@ -69,7 +68,7 @@ impl Pending {
 
 /// What the writer thread owns.
 pub(crate) struct Writer {
-    pub(super) queue: Receiver<Command>,
+    pub(super) queue: mpsc::Receiver<Command>,
     pub(super) shared: Arc<Shared>,
     pub(super) window: Window,
     pub(super) next_sequence: u64,
@@ -105,13 +104,14 @@ impl From<io::Error> for Trouble {
 
 impl Writer {
     /// Until the log is stopped or fails.
-    pub(super) fn run(self) {
+    pub(super) async fn run(self) {
         let shared = Arc::clone(&self.shared);
-        let mut ending = Ending { shared, queue: self.queue.clone(), clean: false };
         let encoder = Encoder::new(self.shared.shelf.writing_key());
         let (payload, unkept) = (Vec::new(), Vec::new());
         let mut work = Work { writer: self, active: None, names: None, encoder, payload, unkept };
-        match work.serve() {
+        // It is dropped before the queue, which `work` has.
+        let mut ending = Ending { shared, clean: false };
+        match work.serve().await {
             Ok(()) => ending.clean = true,
             Err(error) => {
                 tracing::error!(region = %ending.shared.region, %error, "the log has failed and stops")
@@ -123,7 +123,6 @@ impl Writer {
 /// Says that the thread has ended, and whether it had to, also when it panicked; leaves nobody waiting.
 struct Ending {
     shared: Arc<Shared>,
-    queue: Receiver<Command>,
     clean: bool,
 }
 
@@ -133,18 +132,23 @@ impl Drop for Ending {
             self.shared.fail();
         }
         self.shared.stopped.store(true, Ordering::SeqCst);
-        // Dropping the queue does not drop what is in it. Whoever sends after this sees `stopped` (see `Log::answer`).
+        // The queue is dropped next, with what is in it. Whoever sends after that sees `stopped` (see `Log::answer`).
         fence(Ordering::SeqCst);
-        while self.queue.try_recv().is_ok() {}
     }
 }
 
 impl Work {
-    fn serve(&mut self) -> io::Result<()> {
+    async fn serve(&mut self) -> io::Result<()> {
         // The first batch with other names than those of the group before it.
         let mut others = None;
-        while let Some(command) = others.take().or_else(|| self.writer.queue.recv().ok()) {
-            let mut next = Some(command);
+        loop {
+            let mut next = match others.take() {
+                Some(command) => Some(command),
+                None => self.writer.queue.recv().await,
+            };
+            if next.is_none() {
+                return self.seal();
+            }
             let mut group: Vec<Pending> = Vec::new();
             let mut bytes = 0;
             while let Some(Command::Append(pending)) = next {
@@ -178,7 +182,6 @@ impl Work {
                 None => {}
             }
         }
-        self.seal()
     }
 
     /// One group: at most one write and one fdatasync.
@@ -259,12 +262,12 @@ impl Work {
             cover_bytes += packed_bytes(&self.unkept);
         }
         if let Some(active) = self.active.as_mut().filter(|_| rows > 0 || cover_bytes > 0) {
-            let began = Instant::now();
+            let began = host::instant();
             let group = Rows { payload: &self.payload, count: rows, cover_bytes: cover_bytes as usize };
             let written = active.append(&group, &mut self.encoder)?;
             self.writer.shared.set_tail(active.tail());
             let metrics = &self.writer.shared.metrics;
-            metrics.log_sync_seconds.observe(began.elapsed().as_secs_f64());
+            metrics.log_sync_seconds.observe(host::seconds_since(began));
             metrics.log_group_bytes.observe(self.payload.len() as f64);
             metrics.log_written_bytes.inc_by(written);
         }
@@ -301,7 +304,7 @@ impl Work {
             false => Trouble::Io(error),
         })?;
         let dictionary = names.opened((self.writer.served)());
-        let of = Segment { sequence: self.writer.next_sequence, salt: uuid::Uuid::new_v4().as_u64_pair().0 };
+        let of = Segment { sequence: self.writer.next_sequence, salt: host::random_u64()? };
         self.writer.next_sequence += 1;
         match Active::begin(&shared.shelf, &spare, of, &dictionary, &mut self.encoder) {
             Ok(active) => {

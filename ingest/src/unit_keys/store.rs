@@ -20,7 +20,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use shoal_files::{Medium, Objects};
+use shoal_files::{Medium, Objects, host};
 use shoal_privacy::unit_key::UnitKey;
 use shoal_schemas::{
     Region,
@@ -89,7 +89,7 @@ impl UnitKeys {
     pub(crate) async fn current(self: &Arc<Self>, times: Times) -> Arc<OpenKeys> {
         if !self.open().are_current(day_of(times.now_ms)) {
             let keys = Arc::clone(self);
-            let renewed = tokio::task::spawn_blocking(move || keys.run_once(times)).await;
+            let renewed = host::blocking(move || keys.run_once(times)).await;
             if let Ok(Err(error)) = renewed {
                 tracing::error!(%error, "unit keys; events that name nobody count as one unit for each app");
             }

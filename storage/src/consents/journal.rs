@@ -20,10 +20,9 @@ use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shoal_files::{LogFile, Medium, Sealing, SealingKey, Source, has_room, is_full, overwrite};
+use shoal_files::{LogFile, Medium, Sealing, SealingKey, Source, has_room, host, is_full, overwrite};
 use shoal_schemas::{Programme, Region};
 use tokio::sync::watch;
-use uuid::Uuid;
 
 use super::file::{JournalNote, programme_byte, programme_of};
 use super::journal_form::{ACT_BYTES_MAX, Found, Looked, Noted, Pen, WRITE_BYTES_MAX, read, record_bytes};
@@ -160,7 +159,7 @@ impl Journal {
         sealing: Option<&Sealing>,
     ) -> Result<Journal> {
         let name = name_of(region);
-        let pen = Pen { id: Uuid::new_v4().as_u128(), key: key_of_new(sealing) };
+        let pen = Pen { id: host::random_id().as_u128(), key: key_of_new(sealing) };
         let put = pen.head_bytes().and_then(|mut bytes| {
             bytes.extend(pen.write_bytes(bytes.len() as u64, &[])?);
             medium.put_if_absent(&name, &bytes)

@@ -11,9 +11,8 @@
 
 use std::sync::Arc;
 
-use shoal_files::{Medium, Sealing};
+use shoal_files::{Medium, Sealing, host};
 use shoal_schemas::Region;
-use uuid::Uuid;
 
 use super::file::{ConsentFile, Edit, JournalNote};
 use super::form::{JournalForm, RecordForm};
@@ -164,7 +163,7 @@ impl<R> Start<'_, R> {
             journal.append(&waiting)?;
         }
         // A file that notes the old one is an older file.
-        journal.write_anew(Uuid::new_v4().as_u128())?;
+        journal.write_anew(host::random_id().as_u128())?;
         let note = journal.note();
         self.file.edit(|mut edit| edit.note(note))?;
         Ok(journal)

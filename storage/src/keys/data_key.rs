@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use shoal_files::host;
 use zeroize::Zeroizing;
 
 const SECRET_BYTES: usize = 32;
@@ -41,10 +42,10 @@ impl DataKey {
     /// system has no random numbers.
     pub(crate) fn generate(now_ms: i64, above: Option<KeyId>) -> Option<DataKey> {
         let mut secret = Zeroizing::new([0; SECRET_BYTES]);
-        getrandom::fill(&mut secret[..]).ok()?;
+        host::fill(&mut secret[..]).ok()?;
         let after = above.map_or(0, |KeyId(id)| ((id >> 32) as u32).saturating_add(1));
         let second = u32::try_from(now_ms / 1000).unwrap_or(0).max(after);
-        Some(DataKey { id: KeyId(u64::from(second) << 32 | u64::from(getrandom::u32().ok()?)), secret })
+        Some(DataKey { id: KeyId(u64::from(second) << 32 | host::random_u64().ok()? >> 32), secret })
     }
 
     /// The key with these bytes; none when they are not as many as a key has.

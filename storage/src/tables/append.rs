@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use shoal_files::host;
 use shoal_schemas::Programme;
 
 use crate::error::{Result, StorageError};
@@ -118,7 +119,7 @@ impl Inner {
             }
             Ok(files)
         };
-        let written = tokio::task::spawn_blocking(work).await;
+        let written = host::blocking(work).await;
         Ok((in_flight, written.map_err(|_| StorageError::Stopped)??))
     }
 

@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chrono::Utc;
+use shoal_files::host;
 use shoal_schemas::{Programme, columns};
 
 use crate::error::{Result, StorageError};
@@ -117,7 +117,7 @@ impl Table {
             // Whoever held the lock may have made room.
             let snapshot = self.snapshot().await?;
             let Some(group) = self.crowded(&snapshot, days) else { break };
-            match self.compact_group(&snapshot, &group, Utc::now().timestamp_millis()).await {
+            match self.compact_group(&snapshot, &group, host::now_ms()).await {
                 Ok(Some(merged)) => hold(&self.inner.made_room).count(&group, &merged),
                 Ok(None) => {}
                 Err(error) => {
@@ -199,7 +199,7 @@ impl Table {
             drop(pin);
             merged.map(|merged| (in_flight, merged))
         };
-        let done = tokio::task::spawn_blocking(work).await;
+        let done = host::blocking(work).await;
         let (in_flight, merged) = done.map_err(|_| StorageError::Stopped)??;
         // A commit that has begun is never left in the middle.
         let (inner, group) = (Arc::clone(inner), group.to_vec());

@@ -13,9 +13,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chrono::Utc;
 use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::encryption::encrypt::FileEncryptionProperties;
+use shoal_files::host;
 use shoal_schemas::{Kind, Region};
 
 use crate::error::{Result, StorageError};
@@ -38,7 +38,7 @@ impl TableKeys {
     /// What a new file of this day at this path is encrypted with; none where nothing is.
     pub(crate) fn writing(&self, day: i32, path: &str) -> Result<Option<FileKey>> {
         let Some(keys) = self.keys.as_ref().filter(|keys| keys.is_writing()) else { return Ok(None) };
-        let key = keys.writing(self.scope(day), Utc::now().timestamp_millis())?;
+        let key = keys.writing(self.scope(day), host::now_ms())?;
         Ok(Some(self.file_key(key, path)))
     }
 

@@ -13,14 +13,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat};
 use deltalake_core::kernel::{
     Action, Add, CommitInfo, Metadata, MetadataExt, Protocol, Remove, Transaction, new_metadata,
 };
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, get_actions, logstore_with};
 use deltalake_core::{DeltaTable, DeltaTableError, checkpoints};
 use futures::FutureExt;
-use shoal_files::Objects;
+use shoal_files::{Objects, host};
 use shoal_schemas::columns;
 
 use crate::days::day_text;
@@ -88,7 +88,7 @@ impl Log {
     /// [`StorageError::Schema`] when a file in it was not written by Shoal, or lacks its row count.
     pub(crate) async fn load(&self) -> Result<Loaded> {
         // What libraries do not expect of a log that was damaged is an error like any other.
-        let loaded = AssertUnwindSafe(self.read()).catch_unwind().await;
+        let loaded = host::alone(AssertUnwindSafe(self.read()).catch_unwind()).await;
         loaded.unwrap_or_else(|_| Err(self.damaged("cannot be read")))
     }
 
@@ -186,7 +186,7 @@ impl Log {
             .map_err(|e| DeltaTableError::generic(e.to_string()))?;
         let (objects, name, bytes) = (Arc::clone(&self.objects), entry_name(version), lines.join("\n"));
         let path = objects.path(&name);
-        let put = tokio::task::spawn_blocking(move || objects.put_if_absent(&name, bytes.as_bytes()));
+        let put = host::blocking(move || objects.put_if_absent(&name, bytes.as_bytes()));
         put.await.map_err(|_| StorageError::Stopped)?.map_err(StorageError::io(path))
     }
 
@@ -194,7 +194,7 @@ impl Log {
     async fn entry(&self, version: u64) -> Result<Option<Bytes>> {
         let (objects, name) = (Arc::clone(&self.objects), entry_name(version));
         let path = objects.path(&name);
-        let read = tokio::task::spawn_blocking(move || objects.read(&name));
+        let read = host::blocking(move || objects.read(&name));
         match read.await.map_err(|_| StorageError::Stopped)? {
             Ok(bytes) => Ok(Some(bytes.into())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -205,12 +205,12 @@ impl Log {
     /// The version of an application's last transaction, as of `loaded`.
     pub(crate) async fn transaction(&self, loaded: &Loaded, app_id: &str) -> Result<Option<i64>> {
         let state = loaded.delta.snapshot()?;
-        Ok(state.transaction_version(&self.store, app_id).await?)
+        Ok(host::alone(state.transaction_version(&self.store, app_id)).await?)
     }
 
     /// Writes a checkpoint of `loaded`. It holds the live files and the transactions, and no tombstones.
     pub(crate) async fn checkpoint(&self, loaded: &Loaded) -> Result<()> {
-        Ok(checkpoints::create_checkpoint(&loaded.delta, None).await?)
+        Ok(host::alone(checkpoints::create_checkpoint(&loaded.delta, None)).await?)
     }
 
     /// The paths that the commit of this version removed; none when its entry is gone.
@@ -251,7 +251,7 @@ pub(crate) fn creation(layout: &TableLayout) -> Result<Vec<Action>> {
 
 /// The actions of version 0 of a table that has files from its beginning.
 pub(crate) fn creation_with(layout: &TableLayout, files: &[WrittenFile]) -> Result<Vec<Action>> {
-    let now_ms = Utc::now().timestamp_millis();
+    let now_ms = host::now_ms();
     let mut actions = creation(layout)?;
     actions.extend(files.iter().map(|written| add(written, true, now_ms)));
     sign(&mut actions, &Tally::of(files.iter().map(|written| &written.file)));
@@ -272,7 +272,7 @@ pub(crate) fn growth(loaded: &Loaded, layout: &TableLayout) -> Result<Vec<Action
 
 /// The actions that make files part of the table and record who brought them.
 pub(crate) fn addition(files: &[WrittenFile], app_id: &str, version: i64) -> Vec<Action> {
-    let now_ms = Utc::now().timestamp_millis();
+    let now_ms = host::now_ms();
     let adds = files.iter().map(|written| add(written, true, now_ms));
     [commit_info("WRITE")]
         .into_iter()
@@ -283,7 +283,7 @@ pub(crate) fn addition(files: &[WrittenFile], app_id: &str, version: i64) -> Vec
 
 /// The actions that take files out of the table.
 pub(crate) fn removal(files: &[LiveFile]) -> Vec<Action> {
-    let now_ms = Utc::now().timestamp_millis();
+    let now_ms = host::now_ms();
     let removes = files.iter().map(|file| remove(file, true, now_ms));
     [commit_info("DELETE")].into_iter().chain(removes).collect()
 }
@@ -355,7 +355,7 @@ pub(crate) fn nothing() -> Vec<Action> {
 
 fn commit_info(operation: &str) -> Action {
     Action::CommitInfo(CommitInfo {
-        timestamp: Some(Utc::now().timestamp_millis()),
+        timestamp: Some(host::now_ms()),
         operation: Some(operation.to_owned()),
         operation_parameters: Some(HashMap::new()),
         engine_info: Some(concat!("shoal/", env!("CARGO_PKG_VERSION")).to_owned()),

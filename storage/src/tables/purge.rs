@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shoal_files::Entry;
+use shoal_files::{Entry, host};
 use shoal_schemas::calendar::HOUR_MS;
 
 use crate::error::{Result, StorageError};
@@ -65,7 +65,7 @@ impl Table {
         let deleter = Arc::clone(inner);
         let pinned = inner.pinned();
         let deleted = move || deleter.delete_files(&Fates { live, removed, pinned }, now_ms);
-        let deleted = tokio::task::spawn_blocking(deleted).await;
+        let deleted = host::blocking(deleted).await;
         let mut report = deleted.map_err(|_| StorageError::Stopped)??;
         let tip = committer.version;
         let older = entries.iter().any(|e| e.version.is_some_and(|v| v < tip));
@@ -112,7 +112,7 @@ impl Table {
         let others = inner.pinned().into_iter().chain(in_flight);
         in_use.extend(others.filter_map(|path| parse_path(&path)).map(|(day, _)| day));
         let keys = inner.keys.clone();
-        let shredded = tokio::task::spawn_blocking(move || keys.shred(&is_over, &in_use)).await;
+        let shredded = host::blocking(move || keys.shred(&is_over, &in_use)).await;
         shredded.map_err(|_| StorageError::Stopped)?
     }
 }

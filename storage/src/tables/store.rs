@@ -14,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use shoal_files::{Disk, Folder, Objects};
+use shoal_files::{Disk, Folder, Objects, host};
 use shoal_schemas::calendar::day_of;
 use shoal_schemas::{Kind, Region, TableDef};
 use tokio::sync::{Mutex, OnceCell};
@@ -194,7 +194,7 @@ impl Store {
         // What a process has committed that was killed, or whose sync failed, is seen; what it is the end of is let go of only
         // when it is durable.
         let synced = Arc::clone(&objects);
-        let synced = tokio::task::spawn_blocking(move || synced.sync(LOG_FOLDER)).await;
+        let synced = host::blocking(move || synced.sync(LOG_FOLDER)).await;
         synced.map_err(|_| StorageError::Stopped)?.map_err(StorageError::io(objects.path(LOG_FOLDER)))?;
         let keys = TableKeys { region, kind, keys: self.inner.keys.clone() };
         Table::open(keys, objects, log, Arc::clone(&self.inner.lock)).await
@@ -220,6 +220,6 @@ async fn locked(directory: &Url, health: Health) -> Result<RootLock> {
         return Err(location("a directory is an absolute file:// URL"));
     }
     let root = directory.to_file_path().map_err(|()| location("not an absolute path of this machine"))?;
-    let held = tokio::task::spawn_blocking(move || lock(root, health)).await;
+    let held = host::blocking(move || lock(root, health)).await;
     held.map_err(|_| StorageError::Stopped)?
 }

@@ -20,9 +20,8 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-use shoal_files::{NewObject, Objects};
+use shoal_files::{NewObject, Objects, host};
 use shoal_schemas::{Programme, columns};
-use uuid::Uuid;
 
 use crate::days::{day_text, parse_day};
 use crate::error::{Result, StorageError};
@@ -55,7 +54,7 @@ pub(crate) fn new_path(table: &str, programme: Programme, day: i32) -> Result<St
         reason: format!("day {day} is outside the years 1970 to 9999"),
     })?;
     let prefix = prefix(programme);
-    Ok(format!("day={date}/{prefix}-{}.parquet", Uuid::now_v7()))
+    Ok(format!("day={date}/{prefix}-{}.parquet", host::ordered_id()))
 }
 
 /// The day and programme that a path made by [`new_path`] names.

@@ -3,6 +3,7 @@
 //! Not here: the calls.
 
 use object_store::{Error, Result};
+use shoal_files::host;
 
 /// What the library calls the store in its errors.
 pub(super) const STORE: &str = "LogFiles";
@@ -15,7 +16,7 @@ pub(super) fn generic(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) ->
 /// Runs what may block where that disturbs nobody.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => runtime.spawn_blocking(work).await.map_err(generic),
+        Ok(_) => host::blocking(work).await.map_err(generic),
         Err(_) => Ok(work()),
     }
 }
