@@ -59,6 +59,12 @@ impl Runs {
     ) -> Result<Runs, IngestError> {
         let files = Encrypted::new(files, sealing).with_chunk_bytes(PAGE_BYTES).reading_plain();
         files.sweep("", i64::MAX).map_err(IngestError::io(files.path("")))?;
+        // A run that is seen lets go of the segment that it was made of, so it must be durable: a process that was killed while it
+        // made one may have left it otherwise.
+        match files.sync("") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            synced => synced.map_err(IngestError::io(files.path("")))?,
+        }
         let mut runs: Vec<Arc<Run>> = Vec::new();
         for entry in files.list("").map_err(IngestError::io(files.path("")))? {
             let name = entry.name;

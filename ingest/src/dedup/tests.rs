@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use shoal_files::{Medium as _, Objects};
+use shoal_files::{Medium as _, Memory, Objects};
 
 use super::{Fingerprints, RunLimits, Runs, Window};
 use crate::{
@@ -213,4 +213,16 @@ fn the_window_remembers_active_sealed_and_flushed_segments() {
     assert!(!is_new(&mut window, 1), "from the run");
     runs.maintain(5000).unwrap();
     assert!(is_new(&mut window, 1), "the window is over");
+}
+
+#[test]
+fn a_run_that_a_killed_process_has_left_is_durable_once_it_is_seen() {
+    for seed in 0..40 {
+        let medium = Memory::new();
+        let killed = Runs::open(medium.dying(), sealing(true), LIMITS).unwrap();
+        killed.add(1, &[key(1)].into_iter().collect(), 10).unwrap();
+        assert!(Runs::open(medium.clone(), sealing(true), LIMITS).unwrap().contains(key(1)).unwrap());
+        let found = Runs::open(medium.after_power_cut(seed), sealing(true), LIMITS).unwrap();
+        assert!(found.covers(1) && found.contains(key(1)).unwrap(), "{seed}");
+    }
 }

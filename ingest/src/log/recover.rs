@@ -1,6 +1,7 @@
 //! What is found at start: sealed segments that are not in the tables yet, and the event ids that have no run yet.
 //!
-//! Invariants: every segment but the newest has its seal; the newest gets it here. The next sequence is above every
+//! Invariants: every segment but the newest has its seal; the newest gets it here; what is found is durable before anything follows
+//! from it, also what a process has left that was killed before its sync. The next sequence is above every
 //! one that was ever used, whatever is left of it: a segment, a run, or a table's transaction version. (Else a table
 //! would take new rows for old ones and skip them.)
 //! Not here: reading a segment (`scan.rs`), runs (`dedup/runs.rs`).
@@ -20,7 +21,7 @@ use tokio::sync::mpsc;
 use super::{
     Clock, Failed, InFlight, Log, Sealed, Shared, Thread,
     scan::{Scan, scan},
-    segment::repair,
+    segment::{repair, settle},
     shelf::{Shelf, file_name, sequence_of},
     writer::Writer,
 };
@@ -155,9 +156,8 @@ fn recover(
     };
     match found {
         Some(mut found) if found.extent.rows > 0 => {
-            if !found.sealed {
-                repair(shelf, &mut found).map_err(IngestError::io(&path))?;
-            }
+            let settled = if found.sealed { settle(shelf, sequence) } else { repair(shelf, &mut found) };
+            settled.map_err(IngestError::io(&path))?;
             let set = set.map(Arc::new);
             let sealed = Sealed::new(found.extent, (setup.served)(), set.clone());
             Ok(Some((sealed, set)))

@@ -105,6 +105,11 @@ impl Active {
     }
 }
 
+/// Makes durable what a segment is found to hold: a process that was killed may have written what it did not come to sync.
+pub(crate) fn settle(shelf: &Shelf, sequence: u64) -> std::io::Result<()> {
+    shelf.medium().edit(&file_name(sequence))?.sync()
+}
+
 /// Writes the seal that a crash left out, over what was torn off. It is encrypted where the others are.
 pub(crate) fn repair(shelf: &Shelf, scan: &mut Scan) -> std::io::Result<()> {
     let file = shelf.medium().edit(&file_name(scan.of.sequence))?;

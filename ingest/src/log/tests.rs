@@ -338,3 +338,22 @@ async fn an_event_is_known_under_the_other_ids_that_it_may_have_had() {
     assert_eq!(log.append(with(4, &[known(5)], true)).await.unwrap(), Receipt::default());
     assert_eq!(log.append(batch([50, 77, 4, 5])).await.unwrap(), Receipt::default());
 }
+
+/// Killed between a write and its sync, and again at the start while the end is written: what the third process finds is durable
+/// before it is told of anything.
+#[tokio::test]
+async fn what_killed_processes_have_left_unsynced_survives_a_power_cut_once_it_is_told() {
+    for seed in 0..20 {
+        let medium = Faulty::default();
+        let log = simple(&medium).unwrap();
+        log.append(batch([0])).await.unwrap();
+        medium.fail_syncs_after(0);
+        assert_eq!(log.append(batch([1])).await, Err(LogError::Stopped));
+        assert!(simple(&medium).is_err(), "the end is written, and not synced");
+        medium.fail_syncs_after(u64::MAX);
+        let log = simple(&medium).unwrap();
+        assert_eq!(log.append(batch([1, 2])).await.unwrap().duplicates, [0], "so it is acknowledged");
+        let found = simple(&medium.after_power_cut(seed)).unwrap();
+        assert_eq!(held(&found), prints(0..3), "{seed}");
+    }
+}
