@@ -29,6 +29,8 @@
 //! everywhere ([`Objects`] lists them). Not here: what the bytes mean, and where keys come from.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+// It reads ahead from a bucket, on a thread of its own.
+#[allow(clippy::disallowed_methods)]
 mod cached;
 #[doc(hidden)]
 pub mod conformance;
