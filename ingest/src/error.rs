@@ -73,6 +73,9 @@ pub enum IngestError {
     /// The writer of a region has stopped after an I/O error; the service must exit.
     #[error("the log of {0} has stopped after an I/O error")]
     Failed(Region),
+    /// A commit of an earlier call or process has come late, and nothing was written now.
+    #[error("a commit of the region {0} has come late: the next flush goes on from there")]
+    Overtaken(Region),
     /// Rows do not leave a log as fast as they come, so there is no moment for a copy.
     #[error("rows wait in a log for tables that have no room for them: try again later")]
     Behind,

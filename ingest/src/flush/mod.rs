@@ -22,9 +22,10 @@ pub(crate) mod tests;
 use std::{io, sync::Arc};
 
 use shoal_files::host;
-use shoal_schemas::{InForce, Kind, Region, Registry};
+use shoal_schemas::{InForce, Kind, Registry};
 use shoal_storage::Part;
 
+use self::sink::Span;
 pub(crate) use self::sink::{Sink, Tables};
 use self::{
     columns::{Columns, Translation},
@@ -75,6 +76,11 @@ impl Branch {
         Branch { log, runs, moving: tokio::sync::Mutex::default(), wait: tokio::sync::Mutex::default() }
     }
 }
+
+/// The rows of tables.
+type Rows = Vec<(Kind, Vec<Part>)>;
+/// The version that each table has committed, by [`Kind::index`].
+type Committed = Vec<Option<i64>>;
 
 /// One call of the flush, and what it has done so far.
 struct Run {
@@ -223,7 +229,7 @@ impl<S: Sink> Flusher<S> {
             let began = host::instant();
             let (group, later) = rest.split_at(self.group(rest));
             // Nobody but the flush that has the turn writes into the tables or empties segments.
-            let kinds = self.read(branch, group).await?;
+            let (kinds, committed) = self.read(branch, group).await?;
             let full = room::full_days(&self.sink, region, &kinds).await?;
             if !full.is_empty() && wait.once_more() {
                 if run.force {
@@ -233,7 +239,7 @@ impl<S: Sink> Flusher<S> {
                 return Ok(Vec::new());
             }
             let moving = branch.moving.lock().await;
-            self.commit(region, kinds, last_version(group), &mut run.report).await?;
+            self.commit(branch, kinds, (&committed, last_version(group)), &mut run.report).await?;
             let (emptied, done) = (Arc::clone(branch), group.to_vec());
             blocking(branch.log.shared(), move || emptied.log.shared().recycle(&done)).await?;
             drop(moving);
@@ -279,7 +285,7 @@ impl<S: Sink> Flusher<S> {
         &self,
         branch: &Arc<Branch>,
         group: &[Arc<Sealed>],
-    ) -> Result<Vec<(Kind, Vec<Part>)>, IngestError> {
+    ) -> Result<(Rows, Committed), IngestError> {
         let shared = branch.log.shared();
         let region = shared.region();
         let mut committed = Vec::with_capacity(Kind::ALL.len());
@@ -288,19 +294,25 @@ impl<S: Sink> Flusher<S> {
         }
         // These know every name of the group: it was sealed before, and so what its rows were made by was in force before.
         let (registry, log, group) = (self.definitions.current(), Arc::clone(shared), group.to_vec());
-        let build = move || build(&registry, &log, &group, &committed);
+        let build = move || Ok((build(&registry, &log, &group, &committed)?, committed));
         host::blocking(build).await.map_err(|_| IngestError::Failed(region))?
     }
 
     async fn commit(
         &self,
-        region: Region,
-        kinds: Vec<(Kind, Vec<Part>)>,
-        version: i64,
+        branch: &Branch,
+        kinds: Rows,
+        (committed, version): (&Committed, i64),
         report: &mut FlushReport,
     ) -> Result<(), IngestError> {
+        let region = branch.log.shared().region();
         for (kind, parts) in kinds {
-            let done = self.sink.append(region, kind, parts, version).await?;
+            let span = Span { after: committed[kind.index()], version };
+            let done = self.sink.append(region, kind, parts, span).await?;
+            if done.overtaken {
+                // An earlier commit has come late, and has some of the rows. The next call looks which.
+                return Err(IngestError::Overtaken(region));
+            }
             report.rows += done.rows;
             report.files += done.files;
             report.bytes += done.bytes;

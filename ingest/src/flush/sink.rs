@@ -1,6 +1,7 @@
 //! Where flushed rows go: the Delta tables, or memory in tests. Either keeps a version for each (region, kind).
 //!
-//! Invariants of every sink: an append whose version is not above the committed one changes nothing; the rows of every
+//! Invariants of every sink: an append whose version is not above the committed one changes nothing, nor does one whose rows come after
+//! another version than that one; the rows of every
 //! version that is committed can be counted.
 
 use std::{collections::BTreeSet, future::Future};
@@ -16,6 +17,13 @@ use crate::{
 
 /// Days since 1970, each with the programme whose rows are meant.
 pub(crate) type Days = BTreeSet<(i32, Programme)>;
+
+/// Which versions rows are of: all after the one, up to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) after: Option<i64>,
+    pub(crate) version: i64,
+}
 
 /// Takes rows, exactly once. Clones are the same sink.
 pub(crate) trait Sink: Clone + Send + Sync + 'static {
@@ -42,13 +50,13 @@ pub(crate) trait Sink: Clone + Send + Sync + 'static {
         days: &Days,
     ) -> impl Future<Output = Result<(), IngestError>> + Send;
 
-    /// Commits all parts as one.
+    /// Commits all parts as one, when the committed version is still `span.after`.
     fn append(
         &self,
         region: Region,
         kind: Kind,
         parts: Vec<Part>,
-        version: i64,
+        span: Span,
     ) -> impl Future<Output = Result<AppendReport, IngestError>> + Send;
 
     /// Adds the rows of a day to its counts.
@@ -103,10 +111,10 @@ impl Sink for Tables {
         region: Region,
         kind: Kind,
         parts: Vec<Part>,
-        version: i64,
+        span: Span,
     ) -> Result<AppendReport, IngestError> {
         let table = self.table(region, kind)?;
-        Ok(table.append(parts, &app_id(region), version).await?)
+        Ok(table.append_after(parts, &app_id(region), span.version, span.after).await?)
     }
 
     async fn count(

@@ -13,7 +13,10 @@ use shoal_files::{Objects, Sealing};
 use shoal_schemas::{InForce, Kind, Region, Registry, columns as names};
 use shoal_storage::{AppendReport, Part};
 
-use super::{Branch, FlushReport, Flusher, Sink, sink::Days};
+use super::{
+    Branch, FlushReport, Flusher, Sink,
+    sink::{Days, Span},
+};
 use crate::{
     config::IngestConfig,
     day_limit::{
@@ -80,10 +83,11 @@ impl Sink for Memory {
         _: Region,
         kind: Kind,
         parts: Vec<Part>,
-        version: i64,
+        Span { after, version }: Span,
     ) -> Result<AppendReport, IngestError> {
         assert_eq!(kind, Kind::Usage);
         let mut table = self.0.lock().unwrap();
+        assert_eq!(after, table.version, "nobody else commits");
         table.squeezed += u32::from(table.full > 0);
         assert!(table.version.is_none_or(|v| v < version), "rows that the table has are not offered again");
         table.appends += 1;

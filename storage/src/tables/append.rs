@@ -4,6 +4,7 @@
 //! append: version <= committed? nothing : make room on full days -> write files -> fsync -> [committer: look again -> commit]
 //!         -> live
 //! a commit failed: read the log -> the transaction is in? done : the same files once more
+//! another commit of the application came between: nothing is written, and whoever has the rows looks again which are missing
 //! ```
 //! Invariants: a file is registered as in flight before it exists and until its commit is decided, so that a purge leaves it
 //! alone; a file is deleted here only when the log, read again, does not name it, and no commit can come any more that does.
@@ -17,7 +18,7 @@ use shoal_schemas::Programme;
 
 use crate::error::{Result, StorageError};
 use crate::tables::log;
-use crate::tables::table::{InFlight, Inner, Table};
+use crate::tables::table::{Committer, InFlight, Inner, Table};
 use crate::tables::write::{self, Place, WrittenFile};
 
 /// So often a commit is tried that fails.
@@ -47,6 +48,27 @@ pub struct AppendReport {
     pub bytes: u64,
     /// The version had been committed before, so nothing was written now.
     pub repeated: bool,
+    /// Another version had been committed since the one that the rows come after, so nothing was written now.
+    pub overtaken: bool,
+}
+
+/// What is to be committed for whom.
+struct Goal {
+    app_id: String,
+    version: i64,
+    /// The version that the rows come after, where whoever made them knows it.
+    after: Option<Option<i64>>,
+}
+
+/// How far an application has come, as far as a goal is concerned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The rows are not in the table, and may come to it.
+    Open,
+    /// They are in it.
+    Repeated,
+    /// Some of them may be.
+    Overtaken,
 }
 
 impl Table {
@@ -57,20 +79,53 @@ impl Table {
     /// # Errors
     /// [`StorageError::Schema`] when a batch does not fit: nothing was committed. Any other: repeat it with the same version.
     pub async fn append(&self, parts: Vec<Part>, app_id: &str, version: i64) -> Result<AppendReport> {
+        self.append_to(parts, Goal { app_id: app_id.to_owned(), version, after: None }).await
+    }
+
+    /// The same for rows of several versions, all those after `after`: they are committed only while that is the version that `app_id` has
+    /// committed last. An earlier commit may come late, of this process or of one before it, and hold a part of them.
+    ///
+    /// # Errors
+    /// As [`Table::append`].
+    pub async fn append_after(
+        &self,
+        parts: Vec<Part>,
+        app_id: &str,
+        version: i64,
+        after: Option<i64>,
+    ) -> Result<AppendReport> {
+        self.append_to(parts, Goal { app_id: app_id.to_owned(), version, after: Some(after) }).await
+    }
+
+    async fn append_to(&self, parts: Vec<Part>, goal: Goal) -> Result<AppendReport> {
         let inner = Arc::clone(&self.inner);
-        let app_id = app_id.to_owned();
-        tokio::spawn(async move { inner.append(parts, &app_id, version).await })
+        tokio::spawn(async move { inner.append(parts, &goal).await })
             .await
             .map_err(|_| StorageError::Stopped)?
     }
 }
 
 impl Inner {
-    async fn append(self: Arc<Self>, parts: Vec<Part>, app_id: &str, version: i64) -> Result<AppendReport> {
-        let repeated = AppendReport { repeated: true, ..AppendReport::default() };
+    /// How far the application of a goal has come.
+    async fn standing(&self, committer: &mut Committer, goal: &Goal) -> Result<Standing> {
+        let committed = self.transaction(committer, &goal.app_id).await?;
+        Ok(match goal.after {
+            _ if committed.is_some_and(|committed| goal.version <= committed) => Standing::Repeated,
+            Some(after) if after != committed => Standing::Overtaken,
+            _ => Standing::Open,
+        })
+    }
+
+    async fn append(self: Arc<Self>, parts: Vec<Part>, goal: &Goal) -> Result<AppendReport> {
+        let unwritten = |standing: Standing| AppendReport {
+            repeated: standing == Standing::Repeated,
+            overtaken: standing == Standing::Overtaken,
+            ..AppendReport::default()
+        };
         let mut committer = self.committer().await?;
-        if self.has(&mut committer, app_id, version).await? {
-            return Ok(repeated);
+        let standing = self.standing(&mut committer, goal).await?;
+        if standing != Standing::Open {
+            return Ok(unwritten(standing));
         }
         drop(committer);
         let days = parts.iter().filter(|part| part.batch.num_rows() > 0);
@@ -80,19 +135,19 @@ impl Inner {
         if files.is_empty() {
             return Ok(AppendReport::default());
         }
-        let done = self.commit_files(&files, app_id, version).await;
-        if !matches!(done, Ok(true)) {
-            self.discard(&files, &done).await;
+        let done = self.commit_files(&files, goal).await;
+        if !matches!(done, Ok(None)) {
+            self.discard(&files, done.is_ok()).await;
         }
         drop(in_flight);
-        if !done? {
-            return Ok(repeated);
+        if let Some(standing) = done? {
+            return Ok(unwritten(standing));
         }
         Ok(AppendReport {
             files: files.len() as u64,
             rows: files.iter().map(|f| f.file.rows).sum(),
             bytes: files.iter().map(|f| f.file.bytes).sum(),
-            repeated: false,
+            ..AppendReport::default()
         })
     }
 
@@ -123,31 +178,32 @@ impl Inner {
         Ok((in_flight, written.map_err(|_| StorageError::Stopped)??))
     }
 
-    /// Whether these files were committed now; not so when the version was in already, with other files.
-    async fn commit_files(&self, files: &[WrittenFile], app_id: &str, version: i64) -> Result<bool> {
+    /// None when these files were committed now; else what was in already, with other files.
+    async fn commit_files(&self, files: &[WrittenFile], goal: &Goal) -> Result<Option<Standing>> {
         let mut committer = self.committer().await?;
-        if self.has(&mut committer, app_id, version).await? {
-            return Ok(false);
-        }
         let (mut attempt, mut taken) = (1, 0);
         loop {
-            let actions = log::addition(files, app_id, version);
+            let standing = self.standing(&mut committer, goal).await?;
+            if standing != Standing::Open {
+                return Ok(Some(standing));
+            }
+            let actions = log::addition(files, &goal.app_id, goal.version);
             match self.commit(&mut committer, actions).await {
                 Ok(()) => {
-                    let app_id = app_id.to_owned();
-                    committer.transactions.insert(app_id, Some(version));
+                    committer.transactions.insert(goal.app_id.clone(), Some(goal.version));
                     self.show(committer.version, &[], files);
-                    return Ok(true);
+                    return Ok(None);
                 }
                 Err(e) => {
                     if !e.is_taken() {
                         tracing::warn!(table = self.name, attempt, "commit failed, reading the log: {e}");
                     }
                     self.reload(&mut committer).await?;
-                    if self.has(&mut committer, app_id, version).await? {
+                    if self.standing(&mut committer, goal).await? == Standing::Repeated {
                         // It landed. Its sync is what may have failed.
                         self.sync_log()?;
-                        return Ok(self.is_live(&files[0].file.path));
+                        let is_own = self.is_live(&files[0].file.path);
+                        return Ok((!is_own).then_some(Standing::Repeated));
                     }
                     let tries = if e.is_taken() { &mut taken } else { &mut attempt };
                     *tries += 1;
@@ -160,9 +216,9 @@ impl Inner {
     }
 
     /// Deletes files that are surely in no version. When that is not sure, they stay; a purge sweeps them once they are old.
-    async fn discard(&self, files: &[WrittenFile], done: &Result<bool>) {
+    async fn discard(&self, files: &[WrittenFile], is_done: bool) {
         let mut committer = self.committer.lock().await;
-        let sure = done.is_ok() || (self.reload(&mut committer).await.is_ok() && committer.is_decided());
+        let sure = is_done || (self.reload(&mut committer).await.is_ok() && committer.is_decided());
         if sure && !files.iter().any(|f| self.is_live(&f.file.path)) {
             write::delete(&*self.objects, files);
         }

@@ -305,7 +305,7 @@ impl Inner {
         Ok(tally)
     }
 
-    async fn transaction(&self, committer: &mut Committer, app_id: &str) -> Result<Option<i64>> {
+    pub(crate) async fn transaction(&self, committer: &mut Committer, app_id: &str) -> Result<Option<i64>> {
         if let Some(version) = committer.transactions.get(app_id) {
             return Ok(*version);
         }
@@ -319,11 +319,6 @@ impl Inner {
         };
         committer.transactions.insert(app_id.to_owned(), version);
         Ok(version)
-    }
-
-    pub(crate) async fn has(&self, committer: &mut Committer, app_id: &str, version: i64) -> Result<bool> {
-        let committed = self.transaction(committer, app_id).await?;
-        Ok(committed.is_some_and(|committed| version <= committed))
     }
 
     /// Shows readers what a commit took out and brought in.
