@@ -15,8 +15,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     chance::Chance,
-    drive::Power,
     ledger::{Ledger, Sent},
+    power::Power,
 };
 
 const DAY_MS: u64 = 86_400_000;
@@ -59,7 +59,7 @@ impl Callers {
             batches: Vec::new(),
             tables: tables.clone(),
             users,
-            left: chance.within(2, 14),
+            left: chance.within(2, 10),
             chance: chance.fork(),
         };
         let all = (0..chance.within(1, 5)).map(|_| Mutex::new(caller(chance))).collect();

@@ -5,192 +5,16 @@
 //! error may have happened, or happens later.
 
 use std::{
-    collections::VecDeque,
-    io::{self, ErrorKind, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use shoal_files::{Entry, LogFile, Medium, Memory, NewObject, Objects, Source};
 use shoal_ingest::Places;
 use shoal_schemas::{Kind, Region};
-use tokio::sync::Notify;
 
-use crate::chance::Chance;
-
-/// How a process ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The machine lives on.
-    Killed,
-    /// What was not synced is there or not.
-    PowerCut,
-}
-
-/// When a process ends.
-#[derive(Clone, Copy, Debug)]
-pub struct Ending {
-    pub how: End,
-    /// After how many changes.
-    pub after: u64,
-    /// Which are counted once the logs of tables were changed so often.
-    pub after_commits: u64,
-}
-
-/// How often what fails, once in so many changes; 0 for never.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Troubles {
-    /// A call on the disk fails, with or without its effect.
-    pub disk: u64,
-    /// A call on the store does.
-    pub store: u64,
-    /// Of those of a store, the effect comes later.
-    pub late: bool,
-}
-
-/// What a process has its disks and stores by: nothing happens after its end.
-pub struct Power {
-    state: Mutex<State>,
-    late: Late,
-    pub ended: Notify,
-}
-
-/// Effects of calls on a store that were answered with an error, and come later.
-pub type Late = Arc<Mutex<VecDeque<Box<dyn FnOnce() + Send>>>>;
-
-struct State {
-    chance: Chance,
-    changes: u64,
-    commits: u64,
-    ending: Option<Ending>,
-    ended: Option<End>,
-    troubles: Troubles,
-    is_full: bool,
-    /// A digest of all changes, in their order.
-    trace: u64,
-    /// Whether anything has failed that may have lost something.
-    has_failed: bool,
-}
-
-/// What becomes of a change.
-enum Fate {
-    Whole,
-    Before(io::Error),
-    After(io::Error),
-    /// The process is killed meanwhile: it is seen, and not durable.
-    Dying,
-    Later(io::Error),
-}
-
-fn trouble(what: &'static str) -> io::Error {
-    io::Error::other(what)
-}
-
-impl Power {
-    pub fn new(chance: Chance, troubles: Troubles, ending: Option<Ending>, late: &Late) -> Arc<Power> {
-        let state = State {
-            chance,
-            trace: 0,
-            changes: 0,
-            commits: 0,
-            ending,
-            ended: None,
-            troubles,
-            is_full: false,
-            has_failed: false,
-        };
-        Arc::new(Power { state: Mutex::new(state), late: Arc::clone(late), ended: Notify::new() })
-    }
-
-    pub fn end(&self, end: End) {
-        self.state.lock().unwrap().ended.get_or_insert(end);
-        self.ended.notify_one();
-    }
-
-    pub fn has_ended(&self) -> Option<End> {
-        self.state.lock().unwrap().ended
-    }
-
-    pub fn has_failed(&self) -> bool {
-        self.state.lock().unwrap().has_failed
-    }
-
-    /// What has happened, in a number.
-    pub fn trace(&self) -> u64 {
-        self.state.lock().unwrap().trace
-    }
-
-    pub fn is_full(&self) -> bool {
-        self.state.lock().unwrap().is_full
-    }
-
-    pub fn set_full(&self, is_full: bool) {
-        self.state.lock().unwrap().is_full = is_full;
-    }
-
-    /// Lets what is late happen.
-    pub fn settle(&self, most: usize) {
-        for _ in 0..most {
-            let next = self.late.lock().unwrap().pop_front();
-            next.into_iter().for_each(|effect| effect());
-        }
-    }
-
-    /// Counts a change, and says what becomes of it.
-    fn next(&self, name: &str, is_store: bool, takes_room: bool) -> io::Result<Fate> {
-        let mut guard = self.state.lock().unwrap();
-        let state = &mut *guard;
-        for byte in name.bytes().chain([u8::from(is_store), u8::from(takes_room)]) {
-            state.trace = (state.trace ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-        if state.ended.is_some() {
-            return Err(trouble("the process has ended"));
-        }
-        if name.contains("_delta_log") {
-            state.commits += 1;
-        }
-        if let Some(ending) = state.ending
-            && state.commits >= ending.after_commits
-        {
-            state.changes += 1;
-        }
-        if let Some(ending) = state.ending
-            && state.changes > ending.after
-        {
-            state.ended = Some(ending.how);
-            self.ended.notify_one();
-            let error = trouble("the process ends");
-            return Ok(match state.chance.below(3) {
-                0 => Fate::Before(error),
-                1 if !is_store => Fate::Dying,
-                1 if state.troubles.late => Fate::Later(error),
-                _ => Fate::After(error),
-            });
-        }
-        if !is_store && takes_room && state.is_full {
-            return Ok(Fate::Before(ErrorKind::StorageFull.into()));
-        }
-        let times = if is_store { state.troubles.store } else { state.troubles.disk };
-        if state.chance.one_in(times) {
-            state.has_failed = true;
-            return Ok(match state.chance.below(3) {
-                0 => Fate::Before(trouble("it fails")),
-                1 if is_store && state.troubles.late => Fate::Later(trouble("it fails, and happens later")),
-                _ => Fate::After(trouble("it fails, and has happened")),
-            });
-        }
-        let is_due = is_store && state.chance.one_in(4);
-        drop(guard);
-        if is_due {
-            self.settle(1);
-        }
-        Ok(Fate::Whole)
-    }
-
-    fn part_of(&self, bytes: usize) -> usize {
-        self.state.lock().unwrap().chance.below(bytes as u64 + 1) as usize
-    }
-}
+use crate::power::{Fate, Power, trouble};
 
 /// A disk, or a store.
 #[derive(Clone)]
@@ -302,7 +126,7 @@ impl Medium for Drive {
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        Ok(if self.power.state.lock().unwrap().is_full { 0 } else { 1 << 40 })
+        Ok(if self.power.is_full() { 0 } else { 1 << 40 })
     }
 }
 

@@ -6,7 +6,7 @@
 //! callers     batches of events; answers are lost, callers go away, bodies come twice at one time
 //! process     the real `Ingest` and `Store`: log, event ids, limit of days, flush, commit, merge, checkpoint, expiry, purge, backup
 //! host        one thread: tokio's paused clock, threads that are held up, random numbers (`shoal_files::host`)
-//! drive       a disk (torn and unsynced writes, names that are not durable yet, no room, failures) and a bucket (failures with or
+//! drive, power   a disk (torn and unsynced writes, names that are not durable yet, no room, failures) and a bucket (failures with or
 //!             without their effect, and effects that come later)
 //! ```
 //! The promise: after an acknowledgement the event is in the table once, whatever dies when; without one it is there once or not at
@@ -15,10 +15,10 @@
 //!
 //! `SHOAL_SEED=17 cargo test -p shoal-ingest --test simulation` repeats one seed, `SHOAL_SEEDS=100000` takes that many instead of 2,000.
 //!
-//! It was tried with faults put in by hand. It found each of these, the first seed that did in brackets; numbers move when the simulation
-//! changes: the log acknowledges without a sync (0), a start writes the end of a segment and does not sync it (22), a commit without its
-//! transaction version (17), a commit that failed is made again without a look at the log (17), a start forgets the event ids of its
-//! segments (0).
+//! It was tried with faults put in by hand, in an earlier form of itself. The first seed that found each: the log acknowledges without a sync
+//! (0), a start writes the end of a segment and does not sync it (22), a commit without its transaction version (17), a commit that failed
+//! is made again without a look at the log (17), a start forgets the event ids of its segments (0). Rows that are committed after
+//! another version than the one they come after, which was no fault put in by hand, were found by 34 and 569.
 //! Not here: HTTP, consents (nobody has recorded any), keys of data, several processes on one bucket at a time, a disk whose failed sync
 //! makes the next one a lie. The Delta library has threads of its own: what it does is one step (`host::alone`).
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
@@ -28,6 +28,7 @@ mod chance;
 mod drive;
 mod host;
 mod ledger;
+mod power;
 mod process;
 mod world;
 
@@ -89,8 +90,10 @@ fn what_is_acknowledged_is_there_once_whatever_dies_when() {
         None => (0..number("SHOAL_SEEDS").unwrap_or(2_000)).collect(),
     };
     let (next, wrong, began) = (AtomicU64::new(0), Mutex::new(Vec::new()), Instant::now());
+    // One more than there are processors, because each waits for threads of the Delta library at times.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) + 1;
     std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+        for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
                     if wrong.lock().unwrap().len() >= WRONG_MAX {

@@ -18,9 +18,10 @@ use tokio::time::{sleep, timeout};
 use crate::{
     callers::Callers,
     chance::Chance,
-    drive::{Drive, Drives, Power},
+    drive::{Drive, Drives},
     host::SimHost,
     ledger::Found,
+    power::Power,
     world::World,
 };
 
@@ -105,7 +106,9 @@ impl Process {
     fn judge<T, E: std::fmt::Display>(&self, what: &str, done: Result<T, E>) -> Option<T> {
         match done {
             Ok(done) => Some(done),
-            Err(_) if self.power.has_ended().is_some() || self.power.has_failed() || self.power.is_full() => {
+            Err(_)
+                if self.power.has_ended().is_some() || self.power.has_failed() || self.power.was_full() =>
+            {
                 None
             }
             Err(error) => {
@@ -215,6 +218,11 @@ impl Process {
         });
         let all = async {
             futures::future::join_all(callers).await;
+            // What comes late has come by now, and a flush that it came between is repeated.
+            while self.power.is_late() {
+                self.power.settle();
+            }
+            self.flush(true).await;
             for at in self.callers.tables.clone() {
                 if let Some(table) = self.judge("opening a table", self.table(at).await) {
                     self.compact(&table).await;

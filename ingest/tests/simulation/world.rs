@@ -10,8 +10,9 @@ use shoal_storage::Store;
 use crate::{
     callers::Callers,
     chance::Chance,
-    drive::{Drive, End, Ending, Late, Power, Troubles},
+    drive::Drive,
     host::{Hosted, SimHost},
+    power::{End, Ending, Late, Power, Troubles},
     process::{Process, registry},
 };
 
@@ -104,7 +105,7 @@ impl World {
         let ending = (!is_last).then_some(Ending { how: end, after, after_commits });
         let power = Power::new(self.chance.fork(), troubles, ending, &self.late);
         let mut chance = self.chance.fork();
-        let long = Duration::from_millis(chance.below(40_000));
+        let long = Duration::from_millis(chance.below(15_000));
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -150,7 +151,7 @@ pub fn run(seed: u64) -> (Vec<String>, u64) {
     let host = SimHost::new(chance.fork());
     let _entered = host::enter(Arc::new(Hosted(Arc::clone(&host))));
     let mut world = World::new(chance, host);
-    for _ in 0..world.chance.within(1, 6) {
+    for _ in 0..world.chance.within(1, 5) {
         world.live(false);
         world.between();
     }
