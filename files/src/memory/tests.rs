@@ -34,7 +34,7 @@ fn what_a_killed_process_has_left_may_be_undone_until_it_is_synced() {
         (0..40).map(|seed| medium.after_power_cut(seed).read(name).ok()).collect()
     };
     let of = |all: &[&[u8]]| all.iter().map(|bytes| Some(bytes.to_vec())).chain([None]).collect();
-    assert_eq!((found("old"), found("new")), (of(&[b"1"]), of(&[b"3"])));
+    assert_eq!((found("old"), found("new")), (of(&[b"1", b"3"]), of(&[b"3"])));
     assert_eq!(found("gone"), of(&[b"2"]));
     medium.sync("").unwrap();
     assert_eq!((found("old"), found("gone")), ([None].into(), [None].into()));

@@ -369,7 +369,7 @@ fn a_batch_must_fit() {
 #[tokio::test]
 async fn rows_that_come_after_another_version_than_the_committed_one_are_not_written() {
     let root = tempfile::tempdir().unwrap();
-    let table = open(root.path(), Faulty::new(&[])).await;
+    let table = open(root.path(), Faulty::new(root.path(), &[])).await;
     table.append_after(vec![part(7, 10)], "test", 1, None).await.unwrap();
     let late = table.append_after(vec![part(7, 15)], "test", 2, None).await.unwrap();
     assert!(late.overtaken && late.rows == 0 && rows(&table).await == 10);
