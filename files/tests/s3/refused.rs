@@ -191,8 +191,11 @@ fn keys_of_a_role_are_got_and_used() {
 #[test]
 fn a_store_that_goes_away_is_an_error_in_time() {
     let mut server = Server::seaweedfs();
-    let s3 = open(server.port, "gone", short());
-    s3.put("a", b"0123456789").unwrap();
+    // The first object of a store may take it seconds: it is put with all the time that a service gives it.
+    open(server.port, "gone", S3Settings::default()).put("a", b"0123456789").unwrap();
+    let (request_timeout, give_up_after) = (Duration::from_secs(4), Duration::from_secs(8));
+    let s3 =
+        open(server.port, "gone", S3Settings { request_timeout, give_up_after, ..S3Settings::default() });
     let source = s3.open("a").unwrap();
     let mut begun = s3.write("b").unwrap();
     begun.write_all(&[0; 9 << 20]).unwrap();
@@ -202,8 +205,8 @@ fn a_store_that_goes_away_is_an_error_in_time() {
     let timed = |call: &mut dyn FnMut()| {
         let begun = Instant::now();
         call();
-        // What carries many bytes has a second more for each MiB.
-        assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
+        // Nine MiB have nine seconds more, and a busy machine has the rest: a call that never ends is what fails here.
+        assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", begun.elapsed());
     };
     timed(&mut || assert!(source.read_at(0, &mut [0; 4]).is_err()));
     let mut begun = Some(begun);
