@@ -20,7 +20,6 @@
 //! SHOAL_TRIALS_COUNT=kill=200,flips=30 cargo test -p shoal-faults --test trials
 //! SHOAL_SEED=0x1234 cargo test -p shoal-faults --test trials -- kill      # a run again, by the seed that it has printed
 //! SHOAL_FLIPS_OF=/log/ SHOAL_TRIALS_COUNT=flips=200 cargo test -p shoal-faults --test trials -- a_flipped   # in files of such paths
-//! SHOAL_FLIPS_SEVERAL=1 SHOAL_FLIPS_OF=/log/ cargo test -p shoal-faults --test trials -- a_flipped   # several bits in logs, too
 //! SHOAL_TRIALS_WITHOUT=power-loss cargo test -p shoal-faults --test trials
 //! ```
 //!

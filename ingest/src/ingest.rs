@@ -290,10 +290,10 @@ impl Ingest {
         Ok((recorded, refused))
     }
 
-    /// Whether the disk has less room than it needs for what must be written. What cannot be asked is not full.
+    /// Whether the disk of any region's log has less room than it needs for what must be written. What cannot be asked is not full.
     pub fn is_disk_full(&self) -> bool {
-        let free = self.branches.first().map(|branch| branch.log.shared().medium().free_bytes());
-        free.is_some_and(|free| free.is_ok_and(|free| free < self.config.log.free_bytes_min))
+        let is_full = |free: u64| free < self.config.log.free_bytes_min;
+        self.branches.iter().any(|branch| branch.log.shared().medium().free_bytes().is_ok_and(is_full))
     }
 
     /// Moves what is due, when so much was served, from the logs to the tables; everything, when forced. To be called every

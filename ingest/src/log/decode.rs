@@ -7,14 +7,16 @@ use std::io;
 use shoal_files::{SealingKey, Source};
 
 use super::record::{
-    BLOCK_BYTES, CHECKED_BYTES, HEAD_BYTES, Inner, MAGIC, Segment, What, blocks, checksum, context, long,
-    word,
+    BLOCK_BYTES, CHECKED_BYTES, HEAD_BYTES, Inner, LENGTH_END, MAGIC, Segment, What, blocks, checksum,
+    context, head_check, long, word,
 };
 
 /// A disk writes a sector whole or not at all.
 const SECTOR_BYTES: usize = 512;
-/// Of CRC-32, reflected.
-const POLYNOMIAL: u32 = 0xedb8_8320;
+/// The first sector of a record has more bytes than this that are not zero. In one that was never written a bit may have changed.
+const WRITTEN_BYTES_MIN: usize = 8;
+/// So much is read at once where it is asked what was written: whole sectors.
+const READ_BYTES: usize = 512 * SECTOR_BYTES;
 
 /// A record as it is stored, whose checksum holds.
 pub(crate) struct Stored<'d> {
@@ -122,39 +124,86 @@ impl<'f> Decoder<'f> {
         }))
     }
 
-    /// Whether one bit was changed in what was a record of this segment: it had been written whole then, and was acknowledged.
-    /// What a power cut has torn has a sector that was never written, and it takes chance for it to be one bit away from a
-    /// record.
-    pub(crate) fn is_flipped(&mut self, at: u64, of: Segment) -> io::Result<bool> {
-        let mut head = [0; HEAD_BYTES];
+    /// Whether what stands at `at`, where no record can be read, was one that was written whole, of this sequence (and salt, when it
+    /// is known): its bytes were changed later, and what they held was acknowledged.
+    ///
+    /// What a power cut has torn has a sector that was never written, and behind the end of a segment there are zeros alone
+    /// ([`super::segment`]). So a record is torn when its first sector is empty, or another one is. A length that was changed makes
+    /// empty sectors of what is not in the record: the check of the head tells, or where there is none, that the checksum holds with
+    /// the right one.
+    pub(crate) fn is_changed(&mut self, at: u64, sequence: u64, salt: Option<u64>) -> io::Result<bool> {
         let room = self.length.saturating_sub(at);
         if room < HEAD_BYTES as u64 {
             return Ok(false);
         }
-        self.file.read_at(at, &mut head)?;
-        for bit in 0..HEAD_BYTES * 8 {
-            let mut other = head;
-            other[bit / 8] ^= 1 << (bit % 8);
-            if self.difference(at, &other, of)? == Some(0) {
-                return Ok(true);
-            }
+        let mut first = [0; SECTOR_BYTES];
+        let length = room.min(SECTOR_BYTES as u64) as usize;
+        self.file.read_at(at, &mut first[..length])?;
+        if first.iter().filter(|byte| **byte != 0).count() < WRITTEN_BYTES_MIN {
+            return Ok(false);
         }
-        let Some(difference) = self.difference(at, &head, of)? else { return Ok(false) };
-        let is_written = |sector: &[u8]| sector.iter().any(|byte| *byte != 0);
-        Ok(self.stored.chunks(SECTOR_BYTES).all(is_written) && is_one_bit(self.stored.len(), difference))
+        if self.read(at)?.is_some() {
+            // Of another segment, which the file was before.
+            return Ok(false);
+        }
+        let mut head = [0; HEAD_BYTES];
+        head.copy_from_slice(&first[..HEAD_BYTES]);
+        let end = HEAD_BYTES as u64 + u64::from(word(&head, 24));
+        let is_head = head[..4] == MAGIC
+            && What::of(head[4]).is_some()
+            && head[8..16] == sequence.to_le_bytes()
+            && salt.is_none_or(|salt| head[16..24] == salt.to_le_bytes())
+            && end <= room;
+        if !is_head {
+            return Ok(true);
+        }
+        let Some(written) = self.written(at, end)? else { return Ok(true) };
+        match word(&head, LENGTH_END) {
+            check if head[6] != 0 && check != 0 => Ok(check != head_check(&head)),
+            _ => self.is_shorter(at, &head, written),
+        }
     }
 
-    /// How the checksum of a record with this head differs from what the head says; none when it is no head of this segment.
-    fn difference(&mut self, at: u64, head: &[u8; HEAD_BYTES], of: Segment) -> io::Result<Option<u32>> {
-        let stored = u64::from(word(head, 24));
-        let is_of = head[8..16] == of.sequence.to_le_bytes() && head[16..24] == of.salt.to_le_bytes();
-        let fits = stored <= self.length.saturating_sub(at + HEAD_BYTES as u64);
-        if head[..4] != MAGIC || !(1..=4).contains(&head[4]) || !is_of || !fits {
-            return Ok(None);
+    /// How many of so many bytes are in sectors before the last one that was written; none when all of their sectors were.
+    fn written(&mut self, at: u64, bytes: u64) -> io::Result<Option<u64>> {
+        let (mut last, mut is_whole) = (0, true);
+        let mut sectors = vec![0; READ_BYTES];
+        for from in (0..bytes).step_by(READ_BYTES) {
+            let length = (bytes - from).min(READ_BYTES as u64) as usize;
+            self.file.read_at(at + from, &mut sectors[..length])?;
+            for (sector, begin) in sectors[..length].chunks(SECTOR_BYTES).zip((from..).step_by(SECTOR_BYTES))
+            {
+                match sector.iter().any(|byte| *byte != 0) {
+                    true => last = begin,
+                    false => is_whole = false,
+                }
+            }
         }
-        self.stored.resize(stored as usize, 0);
+        Ok((!is_whole).then_some(last))
+    }
+
+    /// Whether the checksum holds of a record with this head that ends in the sector which begins so many bytes behind its start.
+    fn is_shorter(&mut self, at: u64, head: &[u8; HEAD_BYTES], sector: u64) -> io::Result<bool> {
+        let first = (sector as usize).max(HEAD_BYTES);
+        let last = (sector as usize + SECTOR_BYTES).min((self.length - at) as usize);
+        self.stored.resize(last - HEAD_BYTES, 0);
         self.file.read_at(at + HEAD_BYTES as u64, &mut self.stored)?;
-        Ok(Some(checksum(&head[..CHECKED_BYTES], &self.stored) ^ word(head, CHECKED_BYTES)))
+        let mut payload = crc32fast::Hasher::new();
+        payload.update(&self.stored[..first - HEAD_BYTES]);
+        for end in first..=last {
+            let mut other = *head;
+            other[24..28].copy_from_slice(&((end - HEAD_BYTES) as u32).to_le_bytes());
+            let mut whole = crc32fast::Hasher::new();
+            whole.update(&other[..CHECKED_BYTES]);
+            whole.combine(&payload);
+            if whole.finalize() == word(head, CHECKED_BYTES) {
+                return Ok(true);
+            }
+            if end < last {
+                payload.update(&self.stored[end - HEAD_BYTES..=end - HEAD_BYTES]);
+            }
+        }
+        Ok(false)
     }
 
     /// Where a valid record of this segment (of any salt, when none is known) starts at or after `at`.
@@ -175,22 +224,4 @@ impl<'f> Decoder<'f> {
         }
         Ok(None)
     }
-}
-
-/// Whether a changed bit in so many bytes at the end of what a checksum is of explains how the checksum differs. CRC-32 is
-/// linear: what a bit changes depends on how many bytes follow it alone.
-fn is_one_bit(bytes: usize, difference: u32) -> bool {
-    let mut effects: [u32; 8] = std::array::from_fn(|bit| after_a_byte(1 << bit));
-    for _ in 0..bytes {
-        if effects.contains(&difference) {
-            return true;
-        }
-        effects = effects.map(after_a_byte);
-    }
-    false
-}
-
-/// What becomes of a difference when the checksum goes on over a byte.
-fn after_a_byte(difference: u32) -> u32 {
-    (0..8).fold(difference, |crc, _| (crc >> 1) ^ (POLYNOMIAL & (crc & 1).wrapping_neg()))
 }

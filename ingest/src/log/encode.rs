@@ -7,8 +7,8 @@ use std::io;
 use shoal_files::{SEAL_BEFORE_BYTES, SEAL_BYTES, SealingKey};
 
 use super::record::{
-    BLOCK_BYTES, CHECKED_BYTES, HEAD_BYTES, INNER_BYTES, Inner, MAGIC, OVERHEAD_BYTES, Place, What, blocks,
-    checksum, context,
+    BLOCK_BYTES, CHECKED_BYTES, HEAD_BYTES, INNER_BYTES, Inner, LENGTH_END, MAGIC, OVERHEAD_BYTES, Place,
+    What, blocks, checksum, context, head_check,
 };
 use crate::packed::{pack_into, room_for};
 
@@ -82,6 +82,8 @@ impl Encoder {
             Some(key) => {
                 record[4] = what.shown() as u8;
                 record[6] = 1;
+                let check = head_check(record);
+                record[LENGTH_END..LENGTH_END + 4].copy_from_slice(&check.to_le_bytes());
                 inner.write(&mut record[HEAD_BYTES + SEAL_BEFORE_BYTES..]);
                 let context = context(record, place.at);
                 key.seal_in_place(&context, &mut record[HEAD_BYTES..])?;

@@ -12,7 +12,8 @@
 //! 36  u32  CRC-32 of bytes 0..36 and the stored payload
 //! 40  payload: rows (`stages/row.rs`), the dictionary and then the length of the file in postcard, or a cover's zeros
 //!
-//! of a record that is encrypted the head says 2 for a cover, too, and zero at 5, 28 and 32; stored is, sealed (`shoal_files`):
+//! of a record that is encrypted the head says 2 for a cover, too, zero at 5 and 32, and at 28 the CRC-32 of bytes 0..28 (zero before
+//! there was one); stored is, sealed (`shoal_files`):
 //!  0  u8   what | 1 u8 1 when the payload is lz4 | 2 u16 zero | 4 u32 payload bytes before lz4 | 8 u32 rows | 12 payload
 //! the context is bytes 0..36 of the head, and u64 where in the file the record starts
 //! ```
@@ -20,9 +21,11 @@
 //! that is withheld, or that was there before, as for one that is kept. Who has the disk and no key cannot tell one from rows, and
 //! nobody without the key makes a record, changes one, or gives it another place.
 //!
-//! A record is durable before the next is written. So bytes that are no record are damage when something valid follows, or when
-//! they are a record but for one bit; else they are a torn tail, which was never acknowledged. The checksum alone decides about that:
-//! a record whose checksum holds was written, and one that then does not open is damage, or of another key.
+//! A record is durable before the next is written, but for a cover, which is written with its rows. So bytes that are no record are
+//! damage when something valid but a cover follows, or when every sector of them was written: a disk writes a sector of 512 bytes
+//! whole or not at all. Else they are a torn tail, which was never acknowledged. (How many sectors it has, the head says: where it has
+//! no CRC of its own, a record of which the length and other bytes were changed together is taken for torn.) A record whose checksum holds was written, and one
+//! that then does not open is damage, or of another key.
 //!
 //! Byte 6 was zero before there was encryption. Versions of then read an encrypted dictionary as one that is damaged, and go no further.
 //! Not here: making one and reading one (`encode.rs`, `decode.rs`), segments (`segment.rs`, `scan.rs`), the rows' own format (`stages/row.rs`), the dictionary
@@ -34,6 +37,8 @@ use shoal_files::SEAL_BYTES;
 pub(crate) const BLOCK_BYTES: u64 = 4096;
 pub(super) const MAGIC: [u8; 4] = *b"SHL1";
 pub(super) const HEAD_BYTES: usize = 40;
+/// Where the stored length ends in the head.
+pub(super) const LENGTH_END: usize = 28;
 /// What of the head is part of the checksum and of the context.
 pub(super) const CHECKED_BYTES: usize = 36;
 /// Of what is sealed with the payload.
@@ -137,6 +142,11 @@ pub(super) fn context(head: &[u8], at: u64) -> [u8; CHECKED_BYTES + 8] {
 /// Rounded up to whole blocks.
 pub(crate) fn blocks(bytes: u64) -> u64 {
     bytes.next_multiple_of(BLOCK_BYTES)
+}
+
+/// The CRC of what the head of an encrypted record says: never zero, which stands where there is none.
+pub(super) fn head_check(head: &[u8]) -> u32 {
+    crc32fast::hash(&head[..LENGTH_END]).max(1)
 }
 
 pub(super) fn checksum(head: &[u8], payload: &[u8]) -> u32 {

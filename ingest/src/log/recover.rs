@@ -156,7 +156,7 @@ fn recover(
     };
     match found {
         Some(mut found) if found.extent.rows > 0 => {
-            let settled = if found.sealed { settle(shelf, sequence) } else { repair(shelf, &mut found) };
+            let settled = if found.sealed { settle(shelf, &found.extent) } else { repair(shelf, &mut found) };
             settled.map_err(IngestError::io(&path))?;
             let set = set.map(Arc::new);
             let sealed = Sealed::new(found.extent, (setup.served)(), set.clone());

@@ -12,6 +12,8 @@ use super::{
 };
 use crate::{dictionary::Dictionary, error::IngestError};
 
+const CHANGED: &str = "a record was changed after it was written";
+
 /// The segment that is written to, as far as it is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tail {
@@ -108,12 +110,7 @@ pub(crate) fn scan(
                 }
             }
             _ => {
-                if told.io(decoder.find(sequence, Some(of.salt), at))?.is_some() {
-                    return Err(told.damaged(at, "valid records follow after bytes that are none"));
-                }
-                if told.io(decoder.is_flipped(at, of))? {
-                    return Err(told.damaged(at, "a record was changed after it was written"));
-                }
+                end_is_torn(&mut decoder, &scan, at, &told)?;
                 break;
             }
         }
@@ -126,25 +123,61 @@ pub(crate) fn scan(
     Ok(Some(scan))
 }
 
+/// Sees to it that what stands at `at`, where no record can be read, is what a crash has torn, and no damage.
+///
+/// Rows and their cover are one write, of which a power cut may leave the cover alone. So a cover may follow, and nothing else.
+///
+/// # Errors
+/// When it is damage, or the medium fails.
+fn end_is_torn(decoder: &mut Decoder<'_>, scan: &Scan, at: u64, told: &Told) -> Result<(), IngestError> {
+    let Segment { sequence, salt } = scan.of;
+    if told.io(decoder.is_changed(at, sequence, Some(salt)))? {
+        return Err(told.damaged(at, CHANGED));
+    }
+    let mut from = at;
+    while let Some(next) = told.io(decoder.find(sequence, Some(salt), from))? {
+        let Some(stored) = told.io(decoder.read(next))? else { break };
+        let record = told.open(next, stored, scan.is_encrypted)?;
+        if record.what != What::Cover || from != at {
+            return Err(told.damaged(at, "valid records follow after bytes that are none"));
+        }
+        from = record.next;
+    }
+    Ok(())
+}
+
 /// The first record; none when it was never written.
 fn beginning(
     decoder: &mut Decoder<'_>,
     sequence: u64,
     told: &Told,
 ) -> Result<Option<Beginning>, IngestError> {
-    match told.io(decoder.read(0))? {
-        None => match told.io(decoder.find(sequence, None, BLOCK_BYTES))? {
-            None => Ok(None),
-            Some(_) => Err(told.damaged(0, "the first record cannot be read, and valid ones follow")),
-        },
-        Some(first) if first.what == What::Dictionary && first.of.sequence == sequence => {
+    let Some(first) = told.io(decoder.read(0))? else {
+        return never_begun(decoder, sequence, told).map(|()| None);
+    };
+    match first {
+        first if first.what == What::Dictionary && first.of.sequence == sequence => {
             let (of, is_encrypted) = (first.of, first.is_encrypted);
             let record = told.open(0, first, is_encrypted)?;
             let read = named(record.payload).ok_or_else(|| told.damaged(0, "the dictionary cannot be read"));
             let (dictionary, made) = read?;
             Ok(Some(Beginning { of, is_encrypted, dictionary, made, next: record.next }))
         }
-        Some(_) => Err(told.damaged(0, "the first record is of another segment")),
+        _ => Err(told.damaged(0, "the first record is of another segment")),
+    }
+}
+
+/// Sees to it that a file without a first record is one that was never begun.
+///
+/// # Errors
+/// When it is damaged, or the medium fails.
+fn never_begun(decoder: &mut Decoder<'_>, sequence: u64, told: &Told) -> Result<(), IngestError> {
+    if told.io(decoder.find(sequence, None, BLOCK_BYTES))?.is_some() {
+        return Err(told.damaged(0, "the first record cannot be read, and valid ones follow"));
+    }
+    match told.io(decoder.is_changed(0, sequence, None))? {
+        true => Err(told.damaged(0, CHANGED)),
+        false => Ok(()),
     }
 }
 

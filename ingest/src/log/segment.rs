@@ -1,8 +1,8 @@
 //! A segment that is written to, and the end of one that a crash has torn.
 //!
 //! Invariants: a segment is sealed (last record: seal) before the next one takes its first row; only the newest can
-//! lack the seal, after a crash. A file is made as long as it may become, and says so in its first record. Rows of a segment have the
-//! names of its dictionary. Its records are encrypted, or none of them is.
+//! lack the seal, after a crash. A file is made as long as it may become, and says so in its first record. Behind what is written to it
+//! there are zeros. Rows of a segment have the names of its dictionary. Its records are encrypted, or none of them is.
 //! Not here: bytes of a record (`record.rs`), reading one back (`scan.rs`), names of files (`shelf.rs`), who decides (`writer.rs`).
 
 use shoal_files::LogFile;
@@ -105,13 +105,17 @@ impl Active {
     }
 }
 
-/// Makes durable what a segment is found to hold: a process that was killed may have written what it did not come to sync.
-pub(crate) fn settle(shelf: &Shelf, sequence: u64) -> std::io::Result<()> {
-    shelf.medium().edit(&file_name(sequence))?.sync()
+/// Makes durable what a segment is found to hold: a process that was killed may have written what it did not come to sync. What is
+/// behind its end is emptied.
+pub(crate) fn settle(shelf: &Shelf, extent: &Extent) -> std::io::Result<()> {
+    let file = shelf.medium().edit(&file_name(extent.sequence))?;
+    empty_behind(&*file, extent.end)?;
+    file.sync()
 }
 
-/// Writes the seal that a crash left out, over what was torn off. It is encrypted where the others are.
+/// Writes the seal that a crash left out, over what was torn off, which is emptied before. It is encrypted where the others are.
 pub(crate) fn repair(shelf: &Shelf, scan: &mut Scan) -> std::io::Result<()> {
+    settle(shelf, &scan.extent)?;
     let file = shelf.medium().edit(&file_name(scan.of.sequence))?;
     let mut encoder = Encoder::new(shelf.key().filter(|_| scan.is_encrypted).cloned());
     let seal = encoder.encode(Place { of: scan.of, at: scan.extent.end }, What::Seal, &[])?;
@@ -119,5 +123,20 @@ pub(crate) fn repair(shelf: &Shelf, scan: &mut Scan) -> std::io::Result<()> {
     file.sync()?;
     scan.extent.end += seal.len() as u64;
     scan.sealed = true;
+    Ok(())
+}
+
+/// Writes zeros over what is not zero from there on: in a file that is used again, a record that is torn would look whole over what a
+/// crash has left of an older one.
+fn empty_behind(file: &dyn LogFile, end: u64) -> std::io::Result<()> {
+    let length = file.length()?;
+    let (mut bytes, zeros) = (vec![0; 1 << 18], vec![0; 1 << 18]);
+    for at in (end..length).step_by(bytes.len()) {
+        let part = (length - at).min(bytes.len() as u64) as usize;
+        file.read_at(at, &mut bytes[..part])?;
+        if bytes[..part] != zeros[..part] {
+            file.write_at(at, &zeros[..part])?;
+        }
+    }
     Ok(())
 }

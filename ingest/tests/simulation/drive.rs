@@ -16,6 +16,8 @@ use shoal_schemas::{Kind, Region};
 
 use crate::power::{Fate, Power, trouble};
 
+const SECTOR_BYTES: usize = 512;
+
 /// A disk, or a store.
 #[derive(Clone)]
 pub struct Drive {
@@ -152,7 +154,9 @@ impl LogFile for File {
         match self.drive.power.next(&self.name, false, false)? {
             Fate::Whole => self.inner.write_at(offset, bytes),
             Fate::Before(error) => {
-                self.inner.write_at(offset, &bytes[..self.drive.power.part_of(bytes.len())])?;
+                // A disk has whole sectors of it, and an operating system whole pages.
+                let part = self.drive.power.part_of(bytes.len()) / SECTOR_BYTES * SECTOR_BYTES;
+                self.inner.write_at(offset, &bytes[..part])?;
                 Err(error)
             }
             Fate::After(error) | Fate::Later(error) => {

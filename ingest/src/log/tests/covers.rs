@@ -3,7 +3,10 @@
 use super::*;
 
 /// A batch of a shipped key: these are kept, those are hidden.
-fn covered(ids: impl IntoIterator<Item = u64>, hidden: impl IntoIterator<Item = u64>) -> OpenBatch {
+pub(super) fn covered(
+    ids: impl IntoIterator<Item = u64>,
+    hidden: impl IntoIterator<Item = u64>,
+) -> OpenBatch {
     let mut batch = CleanBatch::new(Region::De, KeyKind::Shipped, &Arc::new(names()));
     for (slot, id) in ids.into_iter().enumerate() {
         batch.push(slot as u32, &head(id), &[], std::iter::once((5, Value::Text("DE"))));

@@ -27,6 +27,77 @@ async fn a_bit_that_flips_in_the_last_record_of_a_kill_loses_nothing_without_a_w
     }
 }
 
+/// More than a bit, up to whole sectors of other bytes.
+#[tokio::test]
+async fn what_changes_in_the_last_record_of_a_kill_loses_nothing_without_a_word() {
+    let name = "0000000000000001.log";
+    let mut numbers = 7_u64;
+    let mut below = |most: usize| {
+        numbers = numbers.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (numbers >> 33) as usize % most
+    };
+    for sealing in [sealing(true), sealing(false)] {
+        let medium = Faulty::default();
+        let log = with(&medium, &sealing).unwrap();
+        log.append(batch([0])).await.unwrap();
+        log.append(batch(1..60)).await.unwrap();
+        let whole = medium.after_power_cut(0).read(name).unwrap();
+        let last = 2 * BLOCK_BYTES as usize;
+        let end = last + whole[last..].iter().rposition(|byte| *byte != 0).unwrap();
+        assert!(end - last > 1024, "it has several sectors");
+        for turn in 0..3000 {
+            let mut bytes = whole.clone();
+            // The head is a small part of the record, and has a turn in three.
+            let (from, length) = if turn % 3 == 0 { (last, 40) } else { (last, end + 1 - last) };
+            for _ in 0..2 + below(6) {
+                bytes[from + below(length)] ^= 1 << below(8);
+            }
+            if turn % 5 == 0 {
+                let at = from + below(length) / 512 * 512;
+                bytes[at..at + 512].iter_mut().for_each(|byte| *byte = 1 + below(255) as u8);
+            }
+            if sealing.as_ref().is_some_and(|sealing| !sealing.is_writing) {
+                // Only an encrypted record has a check of its length alone.
+                bytes[last + 24..last + 28].copy_from_slice(&whole[last + 24..last + 28]);
+            }
+            if bytes == whole {
+                continue;
+            }
+            let killed = medium.after_power_cut(0);
+            killed.edit(name).unwrap().write_at(0, &bytes).unwrap();
+            let found = with(&killed, &sealing);
+            let is_damage = matches!(found.as_ref().err(), Some(IngestError::Damaged { .. }));
+            assert!(is_damage, "turn {turn}: {:?}", found.map(|log| held(&log).len()).ok());
+        }
+    }
+}
+
+/// Rows and their cover are one write: of their sectors a power cut leaves some.
+#[tokio::test]
+async fn what_a_power_cut_has_torn_is_no_damage_and_leaves_nothing_for_the_next_records() {
+    let name = "0000000000000001.log";
+    for sealing in [sealing(true), sealing(false)] {
+        let mut without = 0;
+        for cut in 0..400 {
+            let medium = Faulty::default();
+            let log = with(&medium, &sealing).unwrap();
+            log.append(batch([0])).await.unwrap();
+            medium.fail_syncs_after(0);
+            log.append(covers::covered(1..4, 4..9)).await.unwrap_err();
+            let found = medium.after_power_cut(cut);
+            let held = held(&with(&found, &sealing).unwrap());
+            assert!(held == prints(0..1) || held == prints(0..4), "power cut {cut}: {held:?}");
+            if held == prints(0..1) {
+                without += 1;
+                let bytes = found.read(name).unwrap();
+                let behind = 3 * BLOCK_BYTES as usize;
+                assert!(bytes[behind..].iter().all(|byte| *byte == 0), "power cut {cut}: behind the seal");
+            }
+        }
+        assert!(without > 100, "{without}");
+    }
+}
+
 #[tokio::test]
 async fn a_segment_that_was_cut_is_an_error_and_loses_nothing_without_a_word() {
     let name = "0000000000000001.log";
