@@ -65,6 +65,14 @@ pub enum StorageError {
         /// What is wrong: completes a sentence that begins with the file.
         reason: String,
     },
+    /// What a library says of a file that it could not read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        source: Box<StorageError>,
+    },
     /// A file is encrypted, and there is no key for it.
     #[error("{} is encrypted, and there is no key for it: put the key file back as it was", .0.display())]
     Sealed(PathBuf),
@@ -120,6 +128,17 @@ impl StorageError {
     pub(crate) fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> StorageError {
         let path = path.as_ref().to_path_buf();
         move |source| StorageError::Io { path, source }
+    }
+
+    /// Names the file where an error of a library does not.
+    pub(crate) fn of(path: impl AsRef<Path>) -> impl FnOnce(StorageError) -> StorageError {
+        let path = path.as_ref().to_path_buf();
+        move |error| match error {
+            StorageError::Delta(_) | StorageError::Parquet(_) | StorageError::Arrow(_) => {
+                StorageError::Unreadable { path, source: Box::new(error) }
+            }
+            named => named,
+        }
     }
 
     /// Whether another commit has the version.

@@ -194,10 +194,8 @@ impl Full<'_> {
         let told = service.client().get("/readyz").unwrap();
         let parts = told.json()["parts"].as_array().cloned().unwrap_or_default();
         let full = parts.iter().find(|part| part["state"] == "full" || part["state"] == "failed");
-        // Readiness knows the disk of the data directory alone, so a log with a disk of its own is told by 507 only.
-        let is_log = self.place.name == "log" && refused > 0;
-        (full.is_some() || is_log).then(|| {
-            let part = full.map_or("no part", |part| part["part"].as_str().unwrap_or_default());
+        full.map(|full| {
+            let part = full["part"].as_str().unwrap_or_default();
             let is_meant = part == self.place.part;
             format!(
                 "/readyz {} names {part} (meant: {is_meant}); {refused} batches were answered 507",

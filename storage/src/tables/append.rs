@@ -1,14 +1,14 @@
 //! Rows become part of a table, exactly once.
 //!
 //! ```text
-//! append: version <= committed? nothing : make room on full days -> write files -> fsync -> [committer: look again -> commit]
-//!         -> live
+//! append: version <= committed? nothing : make room on full days -> write files -> fsync -> few rows? join them with live files
+//!         -> [committer: look again -> commit] -> live
 //! a commit failed: read the log -> the transaction is in? done : the same files once more
 //! another commit of the application came between: nothing is written, and whoever has the rows looks again which are missing
 //! ```
 //! Invariants: a file is registered as in flight before it exists and until its commit is decided, so that a purge leaves it
 //! alone; a file is deleted here only when the log, read again, does not name it, and no commit can come any more that does.
-//! Not here: what a file looks like (`write`).
+//! Not here: what a file looks like (`write`), which files are joined (`join`).
 
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use shoal_files::host;
 use shoal_schemas::Programme;
 
 use crate::error::{Result, StorageError};
+use crate::tables::live_file::LiveFile;
 use crate::tables::log;
 use crate::tables::table::{Committer, InFlight, Inner, Table};
 use crate::tables::write::{self, Place, WrittenFile};
@@ -53,16 +54,27 @@ pub struct AppendReport {
 }
 
 /// What is to be committed for whom.
-struct Goal {
-    app_id: String,
-    version: i64,
+pub(crate) struct Goal {
+    pub(crate) app_id: String,
+    pub(crate) version: i64,
     /// The version that the rows come after, where whoever made them knows it.
-    after: Option<Option<i64>>,
+    pub(crate) after: Option<Option<i64>>,
+}
+
+/// What became of files that were to be committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// They are in the table.
+    Committed,
+    /// Others are, or may be, that have their rows.
+    Not(Standing),
+    /// What they were to replace had left the table.
+    InputGone,
 }
 
 /// How far an application has come, as far as a goal is concerned.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
     /// The rows are not in the table, and may come to it.
     Open,
     /// They are in it.
@@ -135,12 +147,22 @@ impl Inner {
         if files.is_empty() {
             return Ok(AppendReport::default());
         }
-        let done = self.commit_files(&files, goal).await;
-        if !matches!(done, Ok(None)) {
-            self.discard(&files, done.is_ok()).await;
+        // A flush says after which version its rows come. Whoever does not gets the files that it has asked for.
+        let joined = if goal.after.is_some() { self.joined(&files).await } else { None };
+        let mut done = Ok(Outcome::InputGone);
+        if let Some(joined) = &joined {
+            done = self.commit_files(&joined.files, &joined.inputs, goal).await;
         }
-        drop(in_flight);
-        if let Some(standing) = done? {
+        if matches!(done, Ok(Outcome::InputGone)) {
+            done = self.commit_files(&files, &[], goal).await;
+        }
+        if joined.is_some() || !matches!(done, Ok(Outcome::Committed)) {
+            let made = joined.iter().flat_map(|joined| &joined.files);
+            let all: Vec<WrittenFile> = files.iter().chain(made).cloned().collect();
+            self.discard(all, done.is_ok()).await;
+        }
+        drop((in_flight, joined));
+        if let Outcome::Not(standing) = done? {
             return Ok(unwritten(standing));
         }
         Ok(AppendReport {
@@ -152,7 +174,10 @@ impl Inner {
     }
 
     /// Writes and syncs a file for each part that has rows.
-    async fn write_parts(self: &Arc<Self>, parts: Vec<Part>) -> Result<(InFlight, Vec<WrittenFile>)> {
+    pub(crate) async fn write_parts(
+        self: &Arc<Self>,
+        parts: Vec<Part>,
+    ) -> Result<(InFlight, Vec<WrittenFile>)> {
         let parts: Vec<Part> = parts.into_iter().filter(|p| p.batch.num_rows() > 0).collect();
         let paths = parts
             .iter()
@@ -178,21 +203,29 @@ impl Inner {
         Ok((in_flight, written.map_err(|_| StorageError::Stopped)??))
     }
 
-    /// None when these files were committed now; else what was in already, with other files.
-    async fn commit_files(&self, files: &[WrittenFile], goal: &Goal) -> Result<Option<Standing>> {
+    /// Commits files in the place of live ones.
+    pub(crate) async fn commit_files(
+        &self,
+        files: &[WrittenFile],
+        inputs: &[LiveFile],
+        goal: &Goal,
+    ) -> Result<Outcome> {
         let mut committer = self.committer().await?;
         let (mut attempt, mut taken) = (1, 0);
         loop {
             let standing = self.standing(&mut committer, goal).await?;
             if standing != Standing::Open {
-                return Ok(Some(standing));
+                return Ok(Outcome::Not(standing));
             }
-            let actions = log::addition(files, &goal.app_id, goal.version);
+            if !inputs.iter().all(|file| self.is_live(&file.path)) {
+                return Ok(Outcome::InputGone);
+            }
+            let actions = log::addition(files, inputs, &goal.app_id, goal.version);
             match self.commit(&mut committer, actions).await {
                 Ok(()) => {
                     committer.transactions.insert(goal.app_id.clone(), Some(goal.version));
-                    self.show(committer.version, &[], files);
-                    return Ok(None);
+                    self.show(committer.version, inputs, files);
+                    return Ok(Outcome::Committed);
                 }
                 Err(e) => {
                     if !e.is_taken() {
@@ -202,8 +235,10 @@ impl Inner {
                     if self.standing(&mut committer, goal).await? == Standing::Repeated {
                         // It landed. Its sync is what may have failed.
                         self.sync_log()?;
-                        let is_own = self.is_live(&files[0].file.path);
-                        return Ok((!is_own).then_some(Standing::Repeated));
+                        return Ok(match self.is_live(&files[0].file.path) {
+                            true => Outcome::Committed,
+                            false => Outcome::Not(Standing::Repeated),
+                        });
                     }
                     let tries = if e.is_taken() { &mut taken } else { &mut attempt };
                     *tries += 1;
@@ -215,12 +250,13 @@ impl Inner {
         }
     }
 
-    /// Deletes files that are surely in no version. When that is not sure, they stay; a purge sweeps them once they are old.
-    async fn discard(&self, files: &[WrittenFile], is_done: bool) {
+    /// Deletes those of these files that are surely in no version. When that is not sure, they stay; a purge sweeps them once they are
+    /// old.
+    async fn discard(&self, mut files: Vec<WrittenFile>, is_done: bool) {
         let mut committer = self.committer.lock().await;
-        let sure = is_done || (self.reload(&mut committer).await.is_ok() && committer.is_decided());
-        if sure && !files.iter().any(|f| self.is_live(&f.file.path)) {
-            write::delete(&*self.objects, files);
+        if is_done || (self.reload(&mut committer).await.is_ok() && committer.is_decided()) {
+            files.retain(|written| !self.is_live(&written.file.path));
+            write::delete(&*self.objects, &files);
         }
     }
 }

@@ -165,7 +165,7 @@ impl Table {
     }
 
     /// Whether rows have what files are sorted by.
-    fn is_sortable(&self) -> bool {
+    pub(crate) fn is_sortable(&self) -> bool {
         let (layout, order) = (self.inner.layout(), [columns::SUBJECT, columns::TIME, columns::EVENT_ID]);
         order.iter().all(|name| layout.column(name).is_some())
     }
@@ -224,7 +224,7 @@ impl CompactReport {
 }
 
 impl Inner {
-    fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.lock.stop_compacting.load(Ordering::Relaxed)
     }
 

@@ -20,6 +20,7 @@ use deltalake_core::kernel::{
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, get_actions, logstore_with};
 use deltalake_core::{DeltaTable, DeltaTableError, checkpoints};
 use futures::FutureExt;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use shoal_files::{Objects, host};
 use shoal_schemas::columns;
 
@@ -89,7 +90,29 @@ impl Log {
     pub(crate) async fn load(&self) -> Result<Loaded> {
         // What libraries do not expect of a log that was damaged is an error like any other.
         let loaded = host::alone(AssertUnwindSafe(self.read()).catch_unwind()).await;
-        loaded.unwrap_or_else(|_| Err(self.damaged("cannot be read")))
+        let error = match loaded.unwrap_or_else(|_| Err(self.damaged("cannot be read"))) {
+            Err(error @ (StorageError::Delta(_) | StorageError::Damaged { .. })) => error,
+            loaded => return loaded,
+        };
+        let file = self.unreadable().await.map(|file| self.objects.path(&file));
+        Err(match (error, file) {
+            (StorageError::Damaged { reason, .. }, Some(path)) => StorageError::Damaged { path, reason },
+            (damaged @ StorageError::Damaged { .. }, None) => damaged,
+            (error, file) => StorageError::of(file.unwrap_or_else(|| self.objects.path(LOG_FOLDER)))(error),
+        })
+    }
+
+    /// The first of its files that does not say what such a file says; none when each does, or the place cannot be asked.
+    async fn unreadable(&self) -> Option<String> {
+        let objects = Arc::clone(&self.objects);
+        let looked = move || {
+            let listed = objects.list(LOG_FOLDER).ok()?;
+            listed.into_iter().map(|entry| entry.name).find(|name| match objects.read(name) {
+                Ok(bytes) => !is_readable(name, bytes.into()),
+                Err(_) => false,
+            })
+        };
+        host::blocking(looked).await.ok().flatten()
     }
 
     async fn read(&self) -> Result<Loaded> {
@@ -230,6 +253,18 @@ impl Log {
     }
 }
 
+/// Whether a file of a log holds what files of its name hold.
+fn is_readable(name: &str, bytes: Bytes) -> bool {
+    if name.ends_with(".parquet") {
+        let rows = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
+        return rows.is_ok_and(|mut rows| rows.all(|batch| batch.is_ok()));
+    }
+    if name.ends_with("_last_checkpoint") {
+        return serde_json::from_slice::<serde_json::Value>(&bytes).is_ok();
+    }
+    !name.ends_with(".json") || get_actions(0, &bytes).is_ok()
+}
+
 /// The name of the commit of a version.
 fn entry_name(version: u64) -> String {
     format!("{LOG_FOLDER}/{version:020}.json")
@@ -270,13 +305,20 @@ pub(crate) fn growth(loaded: &Loaded, layout: &TableLayout) -> Result<Vec<Action
     Ok(vec![commit_info("ADD COLUMNS"), Action::Metadata(metadata)])
 }
 
-/// The actions that make files part of the table and record who brought them.
-pub(crate) fn addition(files: &[WrittenFile], app_id: &str, version: i64) -> Vec<Action> {
+/// The actions that make files part of the table, some in the place of others, and record who brought them.
+pub(crate) fn addition(
+    files: &[WrittenFile],
+    replaced: &[LiveFile],
+    app_id: &str,
+    version: i64,
+) -> Vec<Action> {
     let now_ms = host::now_ms();
     let adds = files.iter().map(|written| add(written, true, now_ms));
+    let removes = replaced.iter().map(|file| remove(file, true, now_ms));
     [commit_info("WRITE")]
         .into_iter()
         .chain(adds)
+        .chain(removes)
         .chain([Action::Txn(Transaction::new(app_id, version))])
         .collect()
 }

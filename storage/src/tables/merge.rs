@@ -13,6 +13,7 @@
 //! or counted as a duplicate. Synchronous.
 //! Not here: which rows are copies (`copies`), which files (`tiers`), the commit (`compact`).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
@@ -130,6 +131,7 @@ impl Merge {
 /// A file being read: its current batch, and the row in it that comes next.
 struct Cursor {
     reader: ParquetRecordBatchReader,
+    path: PathBuf,
     batch: RecordBatch,
     keys: Option<Keys>,
     row: usize,
@@ -137,6 +139,11 @@ struct Cursor {
 
 impl Cursor {
     fn open(merge: &Merge, file: &LiveFile) -> Result<Cursor> {
+        let path = merge.objects.path(&file.path);
+        Cursor::begin(merge, file, path.clone()).map_err(StorageError::of(path))
+    }
+
+    fn begin(merge: &Merge, file: &LiveFile, path: PathBuf) -> Result<Cursor> {
         let mut opened = ParquetObject::of(&*merge.objects, file, &merge.keys)?;
         let metadata = ArrowReaderMetadata::load(&opened, opened.options())?;
         opened.will_read(ahead::ranges(metadata.metadata(), &ProjectionMask::all()));
@@ -147,7 +154,7 @@ impl Cursor {
         let rows = (BATCH_BYTES / row_bytes).clamp(16, BATCH_ROWS_MAX);
         let reader = builder.with_batch_size(usize::try_from(rows).unwrap_or(1)).build()?;
         let batch = RecordBatch::new_empty(merge.layout.file_schema());
-        Ok(Cursor { reader, batch, keys: None, row: 0 })
+        Ok(Cursor { reader, path, batch, keys: None, row: 0 })
     }
 
     /// The next batch that has rows; none is left: false, and the batch at hand is let go.
@@ -158,7 +165,7 @@ impl Cursor {
         (self.row, self.keys) = (0, None);
         self.batch = RecordBatch::new_empty(merge.layout.file_schema());
         for batch in self.reader.by_ref() {
-            let batch = batch?;
+            let batch = batch.map_err(|error| StorageError::of(&self.path)(error.into()))?;
             if batch.num_rows() == 0 {
                 continue;
             }

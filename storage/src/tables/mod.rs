@@ -11,7 +11,7 @@
 //! - `encryption`: which key a file has, and what it is encrypted for
 //! - `write`: a batch becomes a Parquet file
 //! - `table`: one committer for each table
-//! - `append`: rows become part of a table, exactly once
+//! - `append`: rows become part of a table, exactly once; `join`: few of them with those of earlier appends
 //! - `compact`: many small files become few (`compact_report`: what it did); `tiers`: which ones, `merge`: their rows in order,
 //!   each once, `copies`: which rows are copies of an event, `heads`: which of many sorted streams comes next
 //! - `live_file`: a file that is part of a table; `snapshot`: the files that are live at one version
@@ -36,6 +36,7 @@ mod digest;
 mod encryption;
 mod expire;
 mod heads;
+mod join;
 mod live_file;
 mod lock;
 mod log;

@@ -87,7 +87,7 @@ impl ParquetObject {
         if footer.map(|footer| crc32fast::hash(&footer)) != Some(digest) {
             return Err(damaged("has another footer than it was written with"));
         }
-        let metadata = object.metadata()?;
+        let metadata = object.metadata().map_err(|error| StorageError::of(&path)(error.into()))?;
         let chunks = digest::chunks(&metadata).ok_or_else(|| damaged("has a footer without its digests"))?;
         object.chunks = chunks.into_iter().map(|chunk| (chunk, AtomicBool::new(false))).collect();
         Ok(object)

@@ -7,6 +7,7 @@
 //! file stays on the disk while it is read. A column that an old file lacks is null. Rows of a file that Shoal wrote are sorted
 //! by (subject, time, event id), but nothing here checks it. Synchronous. Not here: which rows may be read (`shoal-query`).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, RecordBatch, RecordBatchOptions, new_null_array};
@@ -35,6 +36,7 @@ const ROW_BYTES: usize = 16;
 /// The rows of one file. Not `Debug`: it holds rows.
 pub struct FileRows {
     reader: ParquetRecordBatchReader,
+    path: PathBuf,
     schema: SchemaRef,
     day: i32,
     rows: u64,
@@ -65,6 +67,11 @@ impl Snapshot {
     /// # Errors
     /// [`StorageError`] when the file cannot be read or does not fit the table.
     pub fn rows(&self, file: &LiveFile, wanted: &[&str], batch_rows: usize) -> Result<FileRows> {
+        let opened = self.open_rows(file, wanted, batch_rows);
+        opened.map_err(StorageError::of(self.objects.path(&file.path)))
+    }
+
+    fn open_rows(&self, file: &LiveFile, wanted: &[&str], batch_rows: usize) -> Result<FileRows> {
         let schema = self.rows_schema(wanted)?;
         let mut opened = ParquetObject::of(&*self.objects, file, &self.keys)?;
         let found = ArrowReaderMetadata::load(&opened, opened.options())?;
@@ -91,8 +98,8 @@ impl Snapshot {
             .with_projection(mask)
             .with_batch_size(batch_rows.max(1))
             .build()?;
-        let _files = Arc::clone(&self.files);
-        Ok(FileRows { reader, schema, day: file.day, rows: file.rows, size, _files })
+        let (path, _files) = (self.objects.path(&file.path), Arc::clone(&self.files));
+        Ok(FileRows { reader, path, schema, day: file.day, rows: file.rows, size, _files })
     }
 }
 
@@ -211,7 +218,7 @@ impl Iterator for FileRows {
     fn next(&mut self) -> Option<Result<RecordBatch>> {
         match self.reader.next()? {
             Ok(batch) => Some(self.conform(&batch)),
-            Err(error) => Some(Err(error.into())),
+            Err(error) => Some(Err(StorageError::of(&self.path)(error.into()))),
         }
     }
 }

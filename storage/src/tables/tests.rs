@@ -373,7 +373,7 @@ async fn rows_that_come_after_another_version_than_the_committed_one_are_not_wri
     table.append_after(vec![part(7, 10)], "test", 1, None).await.unwrap();
     let late = table.append_after(vec![part(7, 15)], "test", 2, None).await.unwrap();
     assert!(late.overtaken && late.rows == 0 && rows(&table).await == 10);
-    let next = table.append_after(vec![part(7, 5)], "test", 2, Some(1)).await.unwrap();
+    let next = table.append_after(vec![part(8, 5)], "test", 2, Some(1)).await.unwrap();
     assert!(!next.overtaken && rows(&table).await == 15);
     assert!(table.append_after(vec![part(7, 15)], "test", 2, None).await.unwrap().repeated);
 }

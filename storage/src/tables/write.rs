@@ -37,7 +37,7 @@ const ROW_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
 const BLOOM_FALSE_POSITIVE: f64 = 0.01;
 
 /// A file that no table knows yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct WrittenFile {
     pub(crate) file: LiveFile,
     /// Earliest and latest time in it, microseconds since 1970; none when the table has no times.
