@@ -25,6 +25,7 @@ fn the_files_of_many_flushes_are_merged_by_themselves() {
         assert_eq!(answer["accepted"], 30, "{answer}");
         world.flush();
     }
+    // They are of few rows, so that each has become one file with those of before, which are on the disk yet.
     assert_eq!(data_files(&world), FLUSHES);
     // The clock of the day is wrong meanwhile: what passes is counted.
     world.set_now_ms(NOON_MS - 30 * DAY_MS);

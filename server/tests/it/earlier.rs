@@ -309,7 +309,7 @@ fn the_files_of_an_earlier_version_get_their_digests_at_the_next_merge() {
 
 fn files_get_digests(name: &str) {
     let (_, mut world) = earlier(name);
-    // What was in the log only becomes a file of this version, beside one of before on the same day.
+    // What was in the log only is few rows: they become one file of this version with those of before on the same day.
     world.flush();
     world.stop();
     let root = world.data_dir().canonicalize().unwrap();
@@ -324,13 +324,8 @@ fn files_get_digests(name: &str) {
         let sealed = |snapshot: &Snapshot| -> BTreeSet<bool> {
             snapshot.files().iter().map(|file| file.key.is_some()).collect()
         };
-        assert_eq!(sealed(&before), BTreeSet::from([false, true]), "{name}");
-        let have = before.files().iter().map(|file| file.digest.is_some()).collect::<BTreeSet<_>>();
-        let is_known = BTreeSet::from([true]);
-        let expected = if name == WITH_JOURNAL { is_known } else { BTreeSet::from([false, true]) };
-        assert_eq!(have, expected, "{name}");
         let report = table.compact(world.now_ms(), EAGER).await.unwrap();
-        assert!(report.groups > 0 && report.failed.is_empty());
+        assert!(report.failed.is_empty());
         let after = table.snapshot().await.unwrap();
         assert!(after.files().iter().all(|file| file.digest.is_some()), "{name}");
         assert_eq!(sealed(&after), BTreeSet::from([true]), "{name}");

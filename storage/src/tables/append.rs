@@ -19,7 +19,7 @@ use shoal_schemas::Programme;
 use crate::error::{Result, StorageError};
 use crate::tables::live_file::LiveFile;
 use crate::tables::log;
-use crate::tables::table::{Committer, InFlight, Inner, Table};
+use crate::tables::table::{Committer, InFlight, Inner, Table, hold};
 use crate::tables::write::{self, Place, WrittenFile};
 
 /// So often a commit is tried that fails.
@@ -152,6 +152,9 @@ impl Inner {
         let mut done = Ok(Outcome::InputGone);
         if let Some(joined) = &joined {
             done = self.commit_files(&joined.files, &joined.inputs, goal).await;
+            if matches!(done, Ok(Outcome::Committed)) {
+                hold(&self.made_room).add(&joined.report);
+            }
         }
         if matches!(done, Ok(Outcome::InputGone)) {
             done = self.commit_files(&files, &[], goal).await;

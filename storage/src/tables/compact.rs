@@ -213,7 +213,17 @@ impl Table {
 }
 
 impl CompactReport {
-    fn count(&mut self, group: &[LiveFile], merged: &Merged) {
+    /// Adds what another one says.
+    pub(crate) fn add(&mut self, other: &CompactReport) {
+        self.groups += other.groups;
+        self.files += other.files;
+        self.rows += other.rows;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.duplicates += other.duplicates;
+    }
+
+    pub(crate) fn count(&mut self, group: &[LiveFile], merged: &Merged) {
         self.groups += 1;
         self.files += group.len() as u64;
         self.rows += merged.written.file.rows;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use shoal_files::host;
 
 use crate::error::{Result, StorageError};
+use crate::tables::compact_report::CompactReport;
 use crate::tables::live_file::LiveFile;
 use crate::tables::merge::Merge;
 use crate::tables::snapshot::Snapshot;
@@ -35,6 +36,8 @@ pub(crate) struct Joined<'t> {
     pub(crate) files: Vec<WrittenFile>,
     /// What leaves the table.
     pub(crate) inputs: Vec<LiveFile>,
+    /// What was merged, for the next compaction, which purges after merges.
+    pub(crate) report: CompactReport,
     _pin: Snapshot,
     _in_flight: InFlight,
     /// No other merge of the table takes the inputs away.
@@ -59,9 +62,9 @@ impl Inner {
             return None;
         }
         match self.merge_groups(&snapshot, files, groups.clone()).await {
-            Ok((files, in_flight)) => {
+            Ok((files, report, in_flight)) => {
                 let inputs = groups.into_iter().flatten().collect();
-                Some(Joined { files, inputs, _pin: snapshot, _in_flight: in_flight, _only: only })
+                Some(Joined { files, inputs, report, _pin: snapshot, _in_flight: in_flight, _only: only })
             }
             Err(error) => {
                 tracing::warn!(table = self.name, "few rows get a file of their own: {error}");
@@ -76,7 +79,7 @@ impl Inner {
         snapshot: &Snapshot,
         files: &[WrittenFile],
         groups: Vec<Vec<LiveFile>>,
-    ) -> Result<(Vec<WrittenFile>, InFlight)> {
+    ) -> Result<(Vec<WrittenFile>, CompactReport, InFlight)> {
         let path = |new: &WrittenFile| write::new_path(&self.name, new.file.programme, new.file.day);
         let paths = files.iter().map(path).collect::<Result<Vec<_>>>()?;
         let in_flight = InFlight::new(self, paths.clone());
@@ -84,6 +87,7 @@ impl Inner {
         let work = move || {
             let mut done: Vec<WrittenFile> = Vec::with_capacity(files.len());
             let mut made: Vec<WrittenFile> = Vec::new();
+            let mut report = CompactReport::default();
             for ((new, group), path) in files.into_iter().zip(groups).zip(paths) {
                 if group.is_empty() {
                     done.push(new);
@@ -101,6 +105,7 @@ impl Inner {
                 };
                 match merge.run() {
                     Ok(merged) => {
+                        report.count(&merge.files, &merged);
                         made.push(merged.written.clone());
                         done.push(merged.written);
                     }
@@ -110,10 +115,10 @@ impl Inner {
                     }
                 }
             }
-            Ok(done)
+            Ok((done, report))
         };
-        let done = host::blocking(work).await.map_err(|_| StorageError::Stopped)??;
-        Ok((done, in_flight))
+        let (done, report) = host::blocking(work).await.map_err(|_| StorageError::Stopped)??;
+        Ok((done, report, in_flight))
     }
 }
 
