@@ -51,6 +51,8 @@ pub enum Act {
     TablesCopy,
     /// Wrote the files of a table anew that were in the clear, encrypted.
     TableEncrypt,
+    /// Asked for the erasure of persons; another line of the same id says what was done.
+    SubjectErase,
     /// Had a running service read its configuration and its definitions again.
     Reload,
 }

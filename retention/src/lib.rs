@@ -6,6 +6,7 @@
 //!
 //! - `plan`: which files are past their time; `permit`: whether they may be removed now; both pure
 //! - `run`: plans and runs over a store
+//! - `erase`: the rows of subjects leave the tables of a region
 //! - `maintain`: merges small files, and purges what the merges left
 //! - `holdings`: what the tables hold, for operators
 //! - `report`: what a run did, per region, programme and kind
@@ -15,6 +16,7 @@
 //! (`shoal-schemas`, `defs/`), when a run starts (`shoal-server`, `jobs.rs`).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+mod erase;
 mod error;
 mod holdings;
 mod maintain;
@@ -24,6 +26,7 @@ mod plan;
 mod report;
 mod run;
 
+pub use erase::RowsErased;
 pub use error::RetentionError;
 pub use holdings::Holding;
 pub use maintain::{Compacted, MaintainReport};

@@ -100,6 +100,14 @@ pub enum StorageError {
         /// What is wrong, without anything that the record says.
         reason: String,
     },
+    /// An erasure that is not recorded, or not so. Nothing was changed.
+    #[error("the erasure {id} is refused: {reason}")]
+    Erasure {
+        /// What it is called.
+        id: uuid::Uuid,
+        /// Why.
+        reason: &'static str,
+    },
     /// A high-water mark of spent budget is damaged, missing, or older than it must be. Nothing is opened, since budget
     /// might come back.
     #[error(

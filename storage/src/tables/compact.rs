@@ -8,8 +8,8 @@
 //!
 //! Invariants: one merge of a table at a time (two that overlap would double rows in a log that does not check, so
 //! every input is looked up again under the committer's lock as well); the output is in flight, and the inputs are pinned,
-//! until the commit is decided; rows in = rows out + duplicates before anything is committed. Not here: which files belong
-//! together (`tiers`), their rows (`merge`), the bytes of the inputs afterwards (`purge`).
+//! until the commit is decided; rows in = rows out + duplicates (+ what `erase` leaves out) before anything is committed. Not here:
+//! which files belong together (`tiers`), their rows (`merge`), the bytes of the inputs afterwards (`purge`).
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use shoal_files::host;
 use shoal_schemas::{Programme, columns};
 
 use crate::error::{Result, StorageError};
+use crate::suppressed::Subjects;
 use crate::tables::compact_report::{CompactReport, FailedMerge};
 use crate::tables::live_file::LiveFile;
 use crate::tables::log;
@@ -28,8 +29,17 @@ use crate::tables::table::{InFlight, Inner, Table, hold};
 use crate::tables::tiers::{CompactPolicy, DAY_FILES_MAX};
 use crate::tables::write;
 
-/// Tells the merge that nobody waits for it any more.
-struct StopOnDrop(Arc<AtomicBool>);
+/// Tells work on another thread that nobody waits for it any more.
+#[derive(Default)]
+pub(super) struct StopOnDrop(Arc<AtomicBool>);
+
+impl StopOnDrop {
+    /// Whether to give up: since nobody waits, or the store is to be left.
+    pub(super) fn asked(&self, inner: &Arc<Inner>) -> impl Fn() -> bool + Send + use<> {
+        let (dropped, owner) = (Arc::clone(&self.0), Arc::clone(inner));
+        move || dropped.load(Ordering::Relaxed) || owner.is_stopping()
+    }
+}
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
@@ -177,13 +187,23 @@ impl Table {
         group: &[LiveFile],
         now_ms: i64,
     ) -> Result<Option<Merged>> {
+        self.replace_group(snapshot, group, Arc::default(), now_ms).await
+    }
+
+    /// The same without the rows of some subjects. Whoever calls it holds the `compacting` lock.
+    pub(super) async fn replace_group(
+        &self,
+        snapshot: &Snapshot,
+        group: &[LiveFile],
+        without: Arc<Subjects>,
+        now_ms: i64,
+    ) -> Result<Option<Merged>> {
         let inner = &self.inner;
         let Some(first) = group.first() else { return Ok(None) };
         let path = write::new_path(&inner.name, first.programme, first.day)?;
         let in_flight = InFlight::new(inner, vec![path.clone()]);
-        let stop = StopOnDrop(Arc::default());
-        let (dropped, owner) = (Arc::clone(&stop.0), Arc::clone(inner));
-        let stopped = Box::new(move || dropped.load(Ordering::Relaxed) || owner.is_stopping());
+        let stop = StopOnDrop::default();
+        let stopped = Box::new(stop.asked(inner));
         let merge = Merge {
             table: inner.name.clone(),
             objects: Arc::clone(&snapshot.objects),
@@ -191,6 +211,7 @@ impl Table {
             layout: Arc::clone(&snapshot.layout),
             files: group.to_vec(),
             path,
+            without,
             stopped,
         };
         let pin = snapshot.clone();
@@ -253,7 +274,8 @@ impl Inner {
                 write::delete(&*self.objects, output);
                 return Ok(false);
             }
-            let actions = log::replacement(inputs, &merged.written, merged.duplicates > 0, now_ms);
+            let is_changed = merged.duplicates + merged.erased > 0;
+            let actions = log::replacement(inputs, &merged.written, is_changed, now_ms);
             let Err(e) = self.commit(&mut committer, actions).await else {
                 self.show(committer.version, inputs, output);
                 return Ok(true);
@@ -277,7 +299,7 @@ impl Inner {
     }
 
     /// Reads the log and compares it with what readers were shown, unless another process has committed since.
-    async fn verify(self: &Arc<Self>) -> Result<()> {
+    pub(super) async fn verify(self: &Arc<Self>) -> Result<()> {
         let table = Table { inner: Arc::clone(self) };
         let mut committer = self.committer().await?;
         let shown = table.snapshot().await?;

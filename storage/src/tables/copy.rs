@@ -160,6 +160,7 @@ impl Original {
             layout: Arc::new(loaded.layout),
             objects: Arc::clone(&self.objects),
             keys: self.keys.clone(),
+            suppressed: Arc::default(),
         }
     }
 }

@@ -101,6 +101,7 @@ impl Inner {
                     layout: Arc::clone(&snapshot.layout),
                     files: group.into_iter().chain([new.file]).collect(),
                     path,
+                    without: Arc::default(),
                     stopped: Box::new(move || owner.is_stopping()),
                 };
                 match merge.run() {

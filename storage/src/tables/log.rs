@@ -20,7 +20,6 @@ use deltalake_core::kernel::{
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, get_actions, logstore_with};
 use deltalake_core::{DeltaTable, DeltaTableError, checkpoints};
 use futures::FutureExt;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use shoal_files::{Objects, host};
 use shoal_schemas::columns;
 
@@ -30,6 +29,7 @@ use crate::keys::KeyId;
 use crate::tables::digest;
 use crate::tables::encryption;
 use crate::tables::live_file::LiveFile;
+use crate::tables::log_damage;
 use crate::tables::log_files::LogFiles;
 use crate::tables::table_layout::TableLayout;
 use crate::tables::tally::Tally;
@@ -94,25 +94,12 @@ impl Log {
             Err(error @ (StorageError::Delta(_) | StorageError::Damaged { .. })) => error,
             loaded => return loaded,
         };
-        let file = self.unreadable().await.map(|file| self.objects.path(&file));
+        let file = log_damage::unreadable(&self.objects).await;
         Err(match (error, file) {
             (StorageError::Damaged { reason, .. }, Some(path)) => StorageError::Damaged { path, reason },
             (damaged @ StorageError::Damaged { .. }, None) => damaged,
             (error, file) => StorageError::of(file.unwrap_or_else(|| self.objects.path(LOG_FOLDER)))(error),
         })
-    }
-
-    /// The first of its files that does not say what such a file says; none when each does, or the place cannot be asked.
-    async fn unreadable(&self) -> Option<String> {
-        let objects = Arc::clone(&self.objects);
-        let looked = move || {
-            let listed = objects.list(LOG_FOLDER).ok()?;
-            listed.into_iter().map(|entry| entry.name).find(|name| match objects.read(name) {
-                Ok(bytes) => !is_readable(name, bytes.into()),
-                Err(_) => false,
-            })
-        };
-        host::blocking(looked).await.ok().flatten()
     }
 
     async fn read(&self) -> Result<Loaded> {
@@ -251,18 +238,6 @@ impl Log {
         });
         Ok(Some(removed.collect()))
     }
-}
-
-/// Whether a file of a log holds what files of its name hold.
-fn is_readable(name: &str, bytes: Bytes) -> bool {
-    if name.ends_with(".parquet") {
-        let rows = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
-        return rows.is_ok_and(|mut rows| rows.all(|batch| batch.is_ok()));
-    }
-    if name.ends_with("_last_checkpoint") {
-        return serde_json::from_slice::<serde_json::Value>(&bytes).is_ok();
-    }
-    !name.ends_with(".json") || get_actions(0, &bytes).is_ok()
 }
 
 /// The name of the commit of a version.

@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! file 1: batch -> |                                 |
-//! file 2: batch -> | heap of (subject, time, event id) | -> a copy? drop : take -> interleave -> draft -> publish
+//! file 2: batch -> | heap of (subject, time, event id) | -> left out, or a copy? drop : take -> interleave -> draft -> publish
 //! file n: batch -> |                                 |
 //! ```
 //! What is dropped are copies (`copies`). A copy with the very key of the row that stays, but other values, stays too: there
 //! is no first of the two, so dropping one would choose by the order of files. Readers choose by what they read.
 //!
 //! Invariants: memory is one batch and one page of each column for a file, one row group of the output, and a few rows
-//! of one key; nothing damaged is written anew (`digest`); every row that the log counts in the inputs is read, and is written
-//! or counted as a duplicate. Synchronous.
-//! Not here: which rows are copies (`copies`), which files (`tiers`), the commit (`compact`).
+//! of one key; nothing damaged is written anew (`digest`); every row that the log counts in the inputs is read, and is written,
+//! or counted as a duplicate or as erased. Synchronous.
+//! Not here: which rows are copies (`copies`), which files (`tiers`), who is left out (`erase`), the commit (`compact`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use parquet::arrow::arrow_reader::{
 use shoal_files::Objects;
 
 use crate::error::{Result, StorageError};
+use crate::suppressed::Subjects;
 use crate::tables::ahead;
 use crate::tables::copies::{Met, Seen};
 use crate::tables::encryption::TableKeys;
@@ -50,6 +51,8 @@ pub(crate) struct Merge {
     pub(crate) files: Vec<LiveFile>,
     /// The path of the output, relative to the table.
     pub(crate) path: String,
+    /// Whose rows are left out.
+    pub(crate) without: Arc<Subjects>,
     /// Whether to give up; asked between two batches.
     pub(crate) stopped: Box<dyn Fn() -> bool + Send>,
 }
@@ -59,6 +62,16 @@ pub(crate) struct Merged {
     pub(crate) written: WrittenFile,
     /// Rows of the inputs that are not in it, because another row has their event id.
     pub(crate) duplicates: u64,
+    /// Rows of the inputs that are not in it, because their subjects are left out.
+    pub(crate) erased: u64,
+}
+
+/// What became of the rows that were read.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    read: u64,
+    duplicates: u64,
+    erased: u64,
 }
 
 impl Merge {
@@ -70,21 +83,21 @@ impl Merge {
         let place = Place { objects: &*self.objects, keys: &self.keys };
         let draft = Draft::create(place, self.path.clone(), self.layout.file_schema(), expected)?;
         let mut out = Out { draft, picks: Vec::with_capacity(OUT_ROWS) };
-        let (read, duplicates) = self.drain(&mut out)?;
+        let Counts { read, duplicates, erased } = self.drain(&mut out)?;
         if read != expected {
             return Err(StorageError::RowCount { table: self.table.clone(), expected, found: read });
         }
         let written = out.draft.publish(place)?;
-        if written.file.rows + duplicates != read {
+        let found = written.file.rows + duplicates + erased;
+        if found != read {
             // Not reached: each row read was picked or counted. A file that lost rows must never be committed.
-            let found = written.file.rows + duplicates;
             return Err(StorageError::RowCount { table: self.table.clone(), expected: read, found });
         }
-        Ok(Merged { written, duplicates })
+        Ok(Merged { written, duplicates, erased })
     }
 
-    /// Rows read, and how many of them were duplicates.
-    fn drain(&self, out: &mut Out) -> Result<(u64, u64)> {
+    /// Reads all rows, and picks those that stay.
+    fn drain(&self, out: &mut Out) -> Result<Counts> {
         let mut cursors = self.files.iter().map(|f| Cursor::open(self, f)).collect::<Result<Vec<_>>>()?;
         let mut heads: Heads<Key> = Heads::with_capacity(cursors.len());
         for (at, cursor) in cursors.iter_mut().enumerate() {
@@ -92,21 +105,25 @@ impl Merge {
                 heads.push(cursor.key(), at);
             }
         }
-        let (mut read, mut duplicates) = (0, 0);
+        let mut counts = Counts::default();
         let (mut seen, mut alike) = (Seen::default(), Alike::default());
         let day = self.files.first().map_or(0, |file| file.day);
         while let Some((key, at)) = heads.first() {
-            read += 1;
+            counts.read += 1;
             let cursor = &cursors[at];
-            let met = match cursor.has_event_id() {
-                true => seen.meet((key.0, day), key.2),
-                false => Met::New,
-            };
-            let is_last_of_key =
-                heads.second().is_none_or(|(other, _)| other != key) && cursor.is_before_another();
-            match alike.stays(key, met, cursor, is_last_of_key) {
-                true => out.picks.push((at, cursor.row)),
-                false => duplicates += 1,
+            if self.without.contains(&key.0) {
+                counts.erased += 1;
+            } else {
+                let met = match cursor.has_event_id() {
+                    true => seen.meet((key.0, day), key.2),
+                    false => Met::New,
+                };
+                let is_last_of_key =
+                    heads.second().is_none_or(|(other, _)| other != key) && cursor.is_before_another();
+                match alike.stays(key, met, cursor, is_last_of_key) {
+                    true => out.picks.push((at, cursor.row)),
+                    false => counts.duplicates += 1,
+                }
             }
             // A cursor's batch must stay until its rows are written.
             if out.picks.len() >= OUT_ROWS || cursors[at].is_last() {
@@ -124,7 +141,7 @@ impl Merge {
             heads.advance(Some(next));
         }
         out.write(&cursors)?;
-        Ok((read, duplicates))
+        Ok(counts)
     }
 }
 

@@ -7,15 +7,16 @@
 //! - `table_layout`: the columns of a table in Arrow and in Delta
 //! - `watched`: nothing is written to a disk after a failure
 //! - `object`: an object as Parquet reads it; `ahead`: which of its chunks are read soon
-//! - `log`: the Delta log of a table; `log_files`: as the Delta library wants it
+//! - `log`: the Delta log of a table; `log_files`: as the Delta library wants it; `log_damage`: which file of it cannot be read
 //! - `encryption`: which key a file has, and what it is encrypted for
 //! - `write`: a batch becomes a Parquet file
 //! - `table`: one committer for each table
 //! - `append`: rows become part of a table, exactly once; `join`: few of them with those of earlier appends
 //! - `compact`: many small files become few (`compact_report`: what it did); `tiers`: which ones, `merge`: their rows in order,
 //!   each once, `copies`: which rows are copies of an event, `heads`: which of many sorted streams comes next
+//! - `erase`: the rows of some subjects leave every file
 //! - `live_file`: a file that is part of a table; `snapshot`: the files that are live at one version
-//! - `read`: the rows of one file, in the order of the file; `subjects`: whose they are, and nothing else of them;
+//! - `read`: the rows of one file, in the order of the file (`without`: but for those of some subjects); `subjects`: whose they are, and nothing else of them;
 //!   `bounded`: how many there are, of each subject up to a limit
 //! - `stored_days`: of which days a place has files
 //! - `capture`: a table at one version, for a backup; `copy`: a copy in the clear, for other programs
@@ -34,12 +35,14 @@ mod copies;
 mod copy;
 mod digest;
 mod encryption;
+mod erase;
 mod expire;
 mod heads;
 mod join;
 mod live_file;
 mod lock;
 mod log;
+mod log_damage;
 mod log_files;
 mod merge;
 mod object;
@@ -54,6 +57,7 @@ mod table_layout;
 mod tally;
 mod tiers;
 mod watched;
+mod without;
 mod write;
 
 #[cfg(test)]
@@ -64,6 +68,7 @@ pub use capture::{Captured, LogFile, read_log};
 pub use compact_report::{CompactReport, FailedMerge};
 pub use copies::{EVENTS_MAX, Met, Seen};
 pub use copy::{TableCopied, TableCopies};
+pub use erase::ErasedRows;
 pub use expire::ExpireReport;
 pub use heads::Heads;
 pub use live_file::LiveFile;

@@ -21,10 +21,12 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use shoal_schemas::columns;
 
 use crate::error::{Result, StorageError};
+use crate::suppressed::Subjects;
 use crate::tables::ahead;
 use crate::tables::live_file::LiveFile;
 use crate::tables::object::ParquetObject;
 use crate::tables::snapshot::Snapshot;
+use crate::tables::without::without;
 
 /// A dictionary page, and a data page, is about so large at the most.
 const PAGE_BYTES_MAX: usize = 1 << 20;
@@ -41,6 +43,7 @@ pub struct FileRows {
     day: i32,
     rows: u64,
     size: ReadSize,
+    suppressed: Arc<Subjects>,
     _files: Arc<Vec<LiveFile>>,
 }
 
@@ -99,7 +102,8 @@ impl Snapshot {
             .with_batch_size(batch_rows.max(1))
             .build()?;
         let (path, _files) = (self.objects.path(&file.path), Arc::clone(&self.files));
-        Ok(FileRows { reader, path, schema, day: file.day, rows: file.rows, size, _files })
+        let suppressed = Arc::clone(&self.suppressed);
+        Ok(FileRows { reader, path, schema, day: file.day, rows: file.rows, size, suppressed, _files })
     }
 }
 
@@ -187,6 +191,11 @@ impl FileRows {
         Arc::clone(&self.schema)
     }
 
+    /// The rows of a batch as the reader wants them, without those of whoever is left out.
+    fn made_of(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        without(self.conform(batch)?, &self.suppressed)
+    }
+
     fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let rows = batch.num_rows();
         let column = |field: &Arc<Field>| -> Result<ArrayRef> {
@@ -217,7 +226,7 @@ impl Iterator for FileRows {
 
     fn next(&mut self) -> Option<Result<RecordBatch>> {
         match self.reader.next()? {
-            Ok(batch) => Some(self.conform(&batch)),
+            Ok(batch) => Some(self.made_of(&batch)),
             Err(error) => Some(Err(StorageError::of(&self.path)(error.into()))),
         }
     }

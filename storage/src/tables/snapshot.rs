@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use shoal_files::{Objects, Source};
 
+use crate::suppressed::Subjects;
 use crate::tables::encryption::TableKeys;
 use crate::tables::live_file::LiveFile;
 use crate::tables::table_layout::TableLayout;
@@ -19,9 +20,22 @@ pub struct Snapshot {
     /// The table's files, by path.
     pub(crate) objects: Arc<dyn Objects>,
     pub(crate) keys: TableKeys,
+    /// Whose rows are not read.
+    pub(crate) suppressed: Arc<Subjects>,
 }
 
 impl Snapshot {
+    /// The same, read as if it had no rows of these subjects. What the log counts of its files counts theirs, too.
+    #[must_use]
+    pub fn without(self, suppressed: Arc<Subjects>) -> Snapshot {
+        Snapshot { suppressed, ..self }
+    }
+
+    /// Whether rows of anybody are not read.
+    pub fn leaves_some_out(&self) -> bool {
+        !self.suppressed.is_empty()
+    }
+
     /// The live files, in the order of their paths, so by day.
     pub fn files(&self) -> &[LiveFile] {
         &self.files

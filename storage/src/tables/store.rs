@@ -23,6 +23,7 @@ use url::Url;
 use crate::error::{Result, StorageError};
 use crate::keys::DataKeys;
 use crate::redb_file::broken;
+use crate::suppressed::Suppressed;
 use crate::tables::encryption::TableKeys;
 use crate::tables::lock::{RootLock, lock};
 use crate::tables::log::{self, LOG_FOLDER, Log};
@@ -43,6 +44,7 @@ struct Inner {
     /// None where nothing is encrypted.
     keys: Option<Arc<DataKeys>>,
     tables: Mutex<HashMap<(Region, Kind), Arc<OnceCell<Table>>>>,
+    suppressed: Suppressed,
     lock: Arc<RootLock>,
 }
 
@@ -98,8 +100,14 @@ impl Store {
     }
 
     fn with(objects: Arc<dyn Objects>, keys: Option<Arc<DataKeys>>, lock: RootLock) -> Store {
-        let inner = Inner { objects, keys, tables: Mutex::default(), lock: Arc::new(lock) };
+        let (tables, suppressed) = (Mutex::default(), Suppressed::default());
+        let inner = Inner { objects, keys, tables, suppressed, lock: Arc::new(lock) };
         Store { inner: Arc::new(inner) }
+    }
+
+    /// Whose rows are in no new release. What reads events for one leaves them out.
+    pub fn suppressed(&self) -> &Suppressed {
+        &self.inner.suppressed
     }
 
     /// The keys of the files; none where nothing is encrypted.

@@ -195,6 +195,7 @@ impl Table {
             layout: Arc::clone(&live.layout),
             objects: Arc::clone(&self.inner.objects),
             keys: self.inner.keys.clone(),
+            suppressed: Arc::default(),
         })
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Faulty {
     next: AtomicUsize,
     dead: AtomicBool,
     late: std::sync::Mutex<Vec<(String, Vec<u8>)>>,
+    /// What is done before the next file is begun.
+    pub(crate) before_write: std::sync::Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 fn broken() -> io::Error {
@@ -52,6 +54,7 @@ impl Faulty {
             next: AtomicUsize::new(0),
             dead: AtomicBool::new(false),
             late: Default::default(),
+            before_write: Default::default(),
         })
     }
 
@@ -59,8 +62,13 @@ impl Faulty {
         if self.dead.load(Ordering::SeqCst) { Err(broken()) } else { Ok(()) }
     }
 
+    /// How many commits there were.
+    pub(crate) fn taken(&self) -> usize {
+        self.next.load(Ordering::SeqCst)
+    }
+
     /// Lets what is late arrive. Answers how much of it was carried out.
-    fn deliver(&self) -> usize {
+    pub(crate) fn deliver(&self) -> usize {
         let late = std::mem::take(&mut *self.late.lock().unwrap());
         late.iter().filter(|(name, bytes)| self.inner.put_if_absent(name, bytes).is_ok()).count()
     }
@@ -95,6 +103,8 @@ impl Objects for Faulty {
     }
 
     fn write(&self, name: &str) -> io::Result<Box<dyn NewObject>> {
+        let before = self.before_write.lock().unwrap().take();
+        before.into_iter().for_each(|before| before());
         self.inner.write(name)
     }
 

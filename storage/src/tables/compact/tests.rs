@@ -259,6 +259,7 @@ async fn an_expiry_during_a_merge_wins() {
         layout: Arc::clone(&snapshot.layout),
         files: snapshot.files().to_vec(),
         path: write::new_path("US/usage", UX, 20_000).unwrap(),
+        without: Arc::default(),
         stopped: Box::new(|| false),
     };
     let merged = merge.run().unwrap();
@@ -287,6 +288,7 @@ async fn a_merge_notices_inputs_that_are_not_what_the_log_says() {
         layout: Arc::clone(&snapshot.layout),
         files,
         path: write::new_path("US/usage", UX, 20_000).unwrap(),
+        without: Arc::default(),
         stopped: Box::new(|| false),
     };
     let found = merge.run();

@@ -1,0 +1,66 @@
+//! The rows of subjects leave every table of a region, and their bytes the disk.
+//!
+//! Invariants: rows of others stay as they are; a run that was killed or failed is begun again and finds what is left. What a query still
+//! reads stays until it has ended, and is told, so that whoever erases comes again. Not here: whose rows (`shoal-storage`, `erasures`),
+//! how a file is written without them (`shoal-storage`, `tables/erase.rs`).
+
+use std::sync::Arc;
+
+use shoal_schemas::{Kind, Region};
+use shoal_storage::Subjects;
+
+use crate::RetentionError;
+use crate::run::Retention;
+
+/// What an erasure did in a region.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowsErased {
+    /// Files that were written anew or removed.
+    pub files: u64,
+    /// Rows that are gone.
+    pub rows: u64,
+    /// Files that had rows and are still on the disk, because a query reads them.
+    pub pinned: u64,
+}
+
+impl Retention {
+    /// Erases the rows of these subjects in a region.
+    ///
+    /// # Errors
+    /// When a table cannot be read or written: the others are done all the same, and it can be repeated.
+    pub async fn erase(
+        &self,
+        region: Region,
+        subjects: &Arc<Subjects>,
+        now_ms: i64,
+    ) -> Result<RowsErased, RetentionError> {
+        let (mut all, mut failed) = (RowsErased::default(), None);
+        for kind in Kind::ALL.iter().copied() {
+            let erased = self.erase_in(region, kind, subjects, now_ms).await;
+            match erased.map_err(|source| RetentionError::Table { region, kind, source }) {
+                Ok(RowsErased { files, rows, pinned }) => {
+                    all.files += files;
+                    all.rows += rows;
+                    all.pinned += pinned;
+                }
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        failed.map_or(Ok(all), Err)
+    }
+
+    async fn erase_in(
+        &self,
+        region: Region,
+        kind: Kind,
+        subjects: &Arc<Subjects>,
+        now_ms: i64,
+    ) -> Result<RowsErased, shoal_storage::StorageError> {
+        let table = self.store.table(region, self.definitions.current().table(kind)).await?;
+        let erased = table.erase(now_ms, Arc::clone(subjects)).await?;
+        let purged = table.purge(now_ms).await?;
+        Ok(RowsErased { files: erased.files, rows: erased.rows, pinned: purged.pinned })
+    }
+}
