@@ -35,7 +35,7 @@ use shoal_privacy::consent::{ConsentRecord, Withdrawal};
 use shoal_schemas::Region;
 use shoal_storage::{Consents, JournalForm, Opened, RecordForm, StorageError};
 
-pub(crate) use change::Change;
+pub(crate) use change::{Change, Place};
 pub(crate) use decisions::{Hearing, changes, of_event, of_programme};
 pub(crate) use read::{Body, Reader, WITHDRAWALS_MAX, read};
 pub(crate) use readers::{Readers, SMALL_BYTES_MAX, Slot};

@@ -53,6 +53,26 @@ impl OpenEpochs {
     }
 }
 
+impl OpenEpochs {
+    /// The epochs of a region whose keys are there, up to the newest one that is asked for.
+    pub(crate) fn of(
+        &self,
+        keyring: &Keyring,
+        region: Region,
+        newest: PseudonymEpoch,
+    ) -> Vec<(PseudonymEpoch, Arc<EpochKey>)> {
+        let numbers: Vec<u32> = match keyring.derives_epochs() {
+            true => (0..=newest.0).collect(),
+            false => {
+                let of_region = self.keys.keys().filter(|(of, epoch)| *of == region && *epoch <= newest);
+                of_region.map(|(_, epoch)| epoch.0).collect()
+            }
+        };
+        let found = numbers.into_iter().map(PseudonymEpoch);
+        found.filter_map(|epoch| Some((epoch, self.get(keyring, region, epoch)?))).collect()
+    }
+}
+
 /// Which epochs there are.
 #[derive(Clone)]
 pub(crate) struct Calendar {

@@ -15,6 +15,7 @@ mod consent_bodies;
 mod definitions;
 mod judges;
 mod parts;
+mod persons;
 mod places;
 mod refused_batches;
 mod waiting;
@@ -27,9 +28,11 @@ use std::sync::{
 
 use shoal_files::host;
 use shoal_schemas::Region;
+use shoal_storage::Underway;
 
 pub use self::{
     parts::IngestParts,
+    persons::Person,
     places::{Disks, Places},
     waiting::{Kept, Paused, Waiting},
     withdrawals::Withdrawn,
@@ -75,6 +78,7 @@ pub struct Ingest {
     flusher: Flusher<Tables>,
     day_limit: DayLimit<Tables>,
     failed: Failed,
+    underway: Underway,
     stopping: AtomicBool,
 }
 
@@ -138,6 +142,7 @@ impl Ingest {
             flusher,
             day_limit,
             failed,
+            underway: Underway::default(),
             stopping: AtomicBool::new(false),
         })
     }
@@ -147,6 +152,7 @@ impl Ingest {
     /// # Errors
     /// The whole request is refused; it may be sent again when it says when.
     pub async fn accept(&self, request: Request<'_>, grant: &IngestGrant) -> Result<BatchAnswer, Refusal> {
+        let _begun = self.underway.begin();
         let answer = self.accept_uncounted(&request, grant).await;
         let came = Came { protocol: request.protocol, grant, peer: request.peer, now: self.now() };
         match &answer {
@@ -294,6 +300,12 @@ impl Ingest {
     pub fn is_disk_full(&self) -> bool {
         let is_full = |free: u64| free < self.config.log.free_bytes_min;
         self.branches.iter().any(|branch| branch.log.shared().medium().free_bytes().is_ok_and(is_full))
+    }
+
+    /// Returns when every request that had been begun has its rows in the log, or has none: what was recorded about a person before counts
+    /// for all others.
+    pub async fn begun_has_ended(&self) {
+        self.underway.ended().await;
     }
 
     /// Moves what is due, when so much was served, from the logs to the tables; everything, when forced. To be called every

@@ -6,8 +6,9 @@
 use shoal_privacy::{
     consent::{ConsentDigester, ConsentDigests, ConsentRecord, Grant, Withdrawal},
     identifier::is_placeholder,
+    keyring::Keyring,
 };
-use shoal_schemas::{IdentifierKind, Programme, Region};
+use shoal_schemas::{IdentifierKind, Programme, Region, Registry};
 
 use crate::wire::places::Kinds;
 
@@ -23,10 +24,18 @@ pub(crate) struct Change {
 
 /// What a change is about in one region.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub(super) region: Region,
     pub(super) controller: String,
     pub(super) digests: Vec<ConsentDigests>,
+}
+
+impl Place {
+    /// Whoever is named, in a region, whose controller is that of its data.
+    pub(crate) fn of(region: Region, named: &Named<'_>, registry: &Registry, keyring: &Keyring) -> Place {
+        let controller = registry.region(region).controller.clone();
+        Place { region, controller, digests: digests(&keyring.consent_digester(region), named) }
+    }
 }
 
 /// Times are in ms since 1970. What is claimed is by a client's clock, and of several readings the earliest. What a consent
@@ -48,7 +57,7 @@ impl Act {
 }
 
 /// The identifiers of somebody, as they were sent.
-pub(super) type Named<'i> = [(IdentifierKind, Option<&'i str>)];
+pub(crate) type Named<'i> = [(IdentifierKind, Option<&'i str>)];
 
 /// The digests of those that are identifiers.
 pub(super) fn digests(digester: &ConsentDigester, named: &Named<'_>) -> Vec<ConsentDigests> {
@@ -68,6 +77,17 @@ pub(super) fn kinds(named: &Named<'_>) -> Kinds {
 }
 
 impl Change {
+    /// The withdrawal of whoever is named, which somebody who may act for them has asked for: in these places, from now on.
+    pub(crate) fn withdrawal(
+        programme: Programme,
+        named: &Named<'_>,
+        places: Vec<Place>,
+        now_ms: i64,
+    ) -> Change {
+        let act = Act::Withdraw { claimed_ms: None, received_ms: now_ms, is_told: false };
+        Change { programme, act, places, kinds: kinds(named) }
+    }
+
     /// Whether it allows something.
     pub(crate) fn is_grant(&self) -> bool {
         matches!(self.act, Act::Grant { .. })

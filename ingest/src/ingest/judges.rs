@@ -310,6 +310,10 @@ impl Judge {
         &self.config.limits
     }
 
+    pub(super) fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
     pub(super) fn geo(&self) -> Option<&GeoDb> {
         self.geo.as_ref()
     }

@@ -1,6 +1,8 @@
 //! The interface with real files and real tables: post, post again, flush, start again.
 #![allow(clippy::unwrap_used)]
 
+mod persons;
+
 use std::path::Path;
 
 use shoal_privacy::keyring::Keyring;

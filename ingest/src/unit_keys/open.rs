@@ -29,7 +29,7 @@ impl OpenKeys {
         OpenKeys { today, keys: FxHashMap::default(), epochs }
     }
 
-    pub(super) fn epochs(&self) -> &Arc<OpenEpochs> {
+    pub(crate) fn epochs(&self) -> &Arc<OpenEpochs> {
         &self.epochs
     }
 
