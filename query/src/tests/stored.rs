@@ -46,6 +46,12 @@ impl Stored {
         Stored { store, _root: root }
     }
 
+    /// The same, in which a subject is suppressed.
+    pub(super) fn suppressing(self, subject: u128) -> Stored {
+        self.store.suppressed().set(Region::De, [subject].into_iter().collect());
+        self
+    }
+
     /// What reads them, and what counts what is read.
     pub(super) fn scan(&self, config: &QueryConfig) -> (Arc<dyn Scan>, Counted) {
         let runner = Engine::runner(config);

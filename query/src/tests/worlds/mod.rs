@@ -26,7 +26,7 @@ use shoal_schemas::Region;
 use shoal_storage::BudgetLedger;
 
 use self::cases::{Case, cases};
-use self::rows::{Day, everybody, of_person};
+use self::rows::{Day, everybody, of_person, subject_of_person};
 use super::stored::{Ledgers, Stored, timed};
 use super::{grant, now_ms, registry, request};
 use crate::budget::BudgetRequest;
@@ -209,6 +209,34 @@ async fn one_persons_day_changes_no_time_no_state_and_no_work_of_other_rows() {
     }
     assert!(unlike.is_empty(), "{} of {}:\n{}", unlike.len(), cases.len(), unlike.join("\n"));
     assert!(answered >= 140, "{answered} of {} are answered", cases.len());
+}
+
+/// Whoever is suppressed is read as if no row of theirs were there. Only texts that are theirs alone are still in the dictionaries of the
+/// files, until these are written anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_world_in_which_a_person_is_suppressed_is_one_without_them() {
+    let cases = Arc::new(cases());
+    let mut ledgers = Ledgers::sized(DAYS, &config()).await;
+    let (others, loud) = (everybody(), of_person(Day::Loud));
+    let stored = [
+        Stored::of(&[&others, &loud]).await.suppressing(subject_of_person()),
+        Stored::of(&[&others]).await,
+        Stored::of(&[&others, &loud]).await,
+    ];
+    let asked = stored.map(|stored| tokio::spawn(all_of(stored, ledgers.copy(), Arc::clone(&cases), false)));
+    let seen = futures::future::join_all(asked).await.into_iter().map(Result::unwrap).collect::<Vec<_>>();
+    let counted = |seen: &Seen| {
+        let whats = crate::scan::WHATS.iter().filter(|what| **what != What::OfTexts);
+        whats.map(|what| seen.counts[what]).collect::<Vec<_>>()
+    };
+    let mut told_apart = 0;
+    for (at, case) in cases.iter().enumerate() {
+        let [suppressed, without, with] = [0, 1, 2].map(|world| &seen[world][at]);
+        assert_eq!(counted(suppressed), counted(without), "{}: {:.300}", case.name, case.sql);
+        assert_eq!(differing(&suppressed.steps, &without.steps).next(), None, "{}", case.name);
+        told_apart += usize::from(counted(with) != counted(without));
+    }
+    assert!(told_apart >= 100, "{told_apart} of {} see the person when they are not suppressed", cases.len());
 }
 
 fn differing<'s>(one: &'s [String], other: &'s [String]) -> impl Iterator<Item = String> {

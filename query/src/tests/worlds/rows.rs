@@ -61,6 +61,11 @@ pub(super) fn of_person(day: Day) -> Flush {
     .into()
 }
 
+/// Whose day it is, as a number.
+pub(super) fn subject_of_person() -> u128 {
+    u128::from_be_bytes(Row::new(0, today(), "click").digest_of("subject"))
+}
+
 /// 60 people, a third of whom are there on each of seven days.
 pub(super) fn everybody() -> Flush {
     let mut all = Flush::new();
