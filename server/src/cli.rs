@@ -27,6 +27,7 @@ mod retention;
 mod schemas;
 pub(crate) mod serve;
 mod status;
+mod subject;
 pub(crate) mod table;
 mod tables;
 mod watch;
@@ -104,6 +105,11 @@ enum Command {
     Consents {
         #[command(subcommand)]
         command: consents::ConsentsCommand,
+    },
+    /// Carries out what persons may ask for: the erasure of everything that is kept of them.
+    Subject {
+        #[command(subcommand)]
+        command: subject::SubjectCommand,
     },
     /// Plans and runs the removal of expired days.
     Retention {
@@ -188,6 +194,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Query(args) => query::run(&config()?, &args),
         Command::Budget(args) => budget::run(&config()?, &args),
         Command::Consents { command } => consents::run(&config()?, &command),
+        Command::Subject { command } => subject::run(&config()?, command),
         Command::Retention { command } => retention::run(&config()?, &command),
         Command::Audit { command } => audit::run(&config()?, &command),
         Command::Backup { command } => backup::run(&config()?, &command),
@@ -315,6 +322,21 @@ mod tests {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
         assert!(Cli::try_parse_from("shoal schemas show".split(' ')).is_err());
+    }
+
+    #[test]
+    fn persons_are_never_named_on_the_command_line() {
+        for line in [
+            "shoal subject erase --wait",
+            "shoal subject erase --file a.ndjson --programme user-experience --regions DE,us --idempotency-key k --json",
+            "shoal subject state 5c1dd7a4-0f6e-4d5b-9d3a-7c2f1c1f9a10 --json",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        for line in ["shoal subject erase u-1", "shoal subject state u-1", "shoal subject erase --regions FR"]
+        {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
     }
 
     #[test]

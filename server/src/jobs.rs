@@ -1,5 +1,5 @@
 //! The one loop that drives everything that happens by itself: the flush, changed access keys, unit keys, compaction,
-//! retention.
+//! retention, erasures.
 //!
 //! Each job is `run_once(now)` of its own crate. A job that is still running is not started again; a job that fails is
 //! counted, logged, and tried at its next time; a log that has failed stops the service, because nothing can be acknowledged.
@@ -20,6 +20,7 @@ use shoal_storage::StorageError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::erasures;
 use crate::error::Error;
 use crate::metrics::Job;
 use crate::state::State;
@@ -34,6 +35,10 @@ const SET_WAIT_MS: i64 = 60 * MINUTE_MS;
 const CHECKPOINT_INTERVAL_MS: i64 = 2 * MINUTE_MS;
 /// With fewer commits after the last checkpoint a start is quick enough.
 pub(crate) const CHECKPOINT_COMMITS_MIN: u64 = 16;
+/// What is left of an erasure is tried again so much later, ms.
+const ERASE_AGAIN_MS: i64 = 15_000;
+/// Records of erasures that nothing can need any more are looked for so often, ms.
+const PRUNE_INTERVAL_MS: i64 = 24 * 60 * MINUTE_MS;
 /// The keys of a day are destroyed at the latest so long after its late window is over by the settled time, ms.
 const UNIT_KEYS_INTERVAL_MS: i64 = 5 * MINUTE_MS;
 
@@ -54,6 +59,9 @@ pub(crate) struct Jobs {
     mark: Option<JoinHandle<()>>,
     checkpoint_due_ms: i64,
     checkpoint: Option<JoinHandle<()>>,
+    erasure_due_ms: i64,
+    erasure: Option<JoinHandle<bool>>,
+    prune_due_ms: i64,
 }
 
 impl Jobs {
@@ -78,6 +86,9 @@ impl Jobs {
             mark: None,
             checkpoint_due_ms: i64::MIN,
             checkpoint: None,
+            erasure_due_ms: i64::MIN,
+            erasure: None,
+            prune_due_ms: i64::MIN,
         };
         jobs.compaction_due_ms = jobs.next_compaction_ms(jobs.state.served.served_ms());
         Ok(jobs)
@@ -91,6 +102,7 @@ impl Jobs {
     /// Runs until told to stop, or until the log has failed.
     pub(crate) async fn run(mut self, mut stopping: watch::Receiver<bool>) -> Result<(), Error> {
         let mut tick = tokio::time::interval(TICK);
+        let asked = self.state.clone();
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             tokio::select! {
@@ -98,6 +110,7 @@ impl Jobs {
                     let (now_ms, served_ms) = self.state.look();
                     self.run_once(now_ms, served_ms).await?;
                 }
+                () = asked.erasing.notified() => self.erasure_due_ms = i64::MIN,
                 _ = stopping.changed() => break,
             }
         }
@@ -108,6 +121,9 @@ impl Jobs {
         }
         for quick in [self.unit_keys.take(), self.mark.take(), self.checkpoint.take()].into_iter().flatten() {
             let _ = quick.await;
+        }
+        if let Some(erasure) = self.erasure.take() {
+            let _ = erasure.await;
         }
         if let Some(flush) = self.flush.take() {
             flush_ended(flush).await?;
@@ -130,6 +146,7 @@ impl Jobs {
             self.flush = Some(tokio::spawn(flush(self.state.clone(), served_ms)));
         }
         self.retention_once(now_ms).await;
+        self.erase_once(served_ms).await;
         let is_due = self.compaction_due_ms.is_some_and(|due| due <= served_ms);
         if is_due && self.compaction.as_ref().is_none_or(JoinHandle::is_finished) {
             self.compaction_due_ms = self.next_compaction_ms(served_ms);
@@ -154,6 +171,30 @@ impl Jobs {
             }));
         }
         Ok(())
+    }
+
+    /// Carries out what was asked for, at the start and whenever something is; and again after a while where something is left.
+    async fn erase_once(&mut self, served_ms: i64) {
+        if self.erasure.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(ended) = self.erasure.take()
+            && !matches!(ended.await, Ok(false))
+        {
+            self.erasure_due_ms = self.erasure_due_ms.min(served_ms.saturating_add(ERASE_AGAIN_MS));
+        }
+        if self.erasure_due_ms <= served_ms && self.erasure.is_none() {
+            self.erasure_due_ms = i64::MAX;
+            let state = self.state.clone();
+            self.erasure = Some(tokio::spawn(async move { erasures::run_once(&state).await }));
+        }
+        if self.prune_due_ms <= served_ms {
+            self.prune_due_ms = served_ms.saturating_add(PRUNE_INTERVAL_MS);
+            let state = self.state.clone();
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = erasures::prune(&state) {
+                    tracing::error!(%error, "old records of erasures could not be removed; it is tried again");
+                }
+            });
+        }
     }
 
     /// Starts a run of retention when it is due by the time of day.

@@ -37,6 +37,7 @@ mod custody;
 mod definitions;
 mod demo;
 mod doctor;
+mod erasures;
 mod error;
 mod file_keys;
 mod flushes;

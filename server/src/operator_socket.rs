@@ -9,6 +9,8 @@
 //! {"stored_key": {"shred_day": ["DE","usage",20787]}}  -> {"ok": {..}} or {"error": ".."}
 //! "reload"                               -> {"ok": {..}} or {"error": ".."}
 //! "access_keys_changed"                  -> {"ok": null}, once they are in force
+//! {"erase_subjects": {"subjects": [..]}} -> {"ok": {..}} or {"error": ".."}, once nobody of them is in a new answer
+//! {"subject_request": "<uuid>"}          -> {"ok": {..}} or {"error": ".."}
 //! ```
 //! Who may write the data needs no key. What is told here counts events exactly, so no proxy and no address leads here. Invariants:
 //! there are so many connections at one time, each has so long for its line, and a line is so long at the most; the socket goes with
@@ -25,11 +27,15 @@ use std::time::Duration;
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use shoal_audit::{Actor, Role};
+use shoal_schemas::Region;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
+use uuid::Uuid;
 
 use crate::backup::running;
+use crate::erasures::{self, EraseAsked};
 use crate::error::Error;
 use crate::keys_told;
 use crate::reload::{By, Reload};
@@ -63,6 +69,10 @@ pub(crate) enum Asked {
     Reload,
     /// To read the access keys again, since one was made or revoked.
     AccessKeysChanged,
+    /// To erase persons.
+    EraseSubjects(EraseAsked),
+    /// How far a request of a person has come.
+    SubjectRequest(Uuid),
 }
 
 /// What answers.
@@ -185,6 +195,15 @@ async fn told(service: &Service, asked: Asked) -> Result<Value, String> {
             state.keys.refresh();
             Ok(Value::Null)
         }
+        Asked::EraseSubjects(asked) => {
+            let by_operator = Actor { key: None, role: Role::Operator };
+            let begun = async { erasures::begin(state, asked.checked(Region::ALL)?, by_operator).await };
+            Ok(begun.await.map_err(|problem| problem.detail)?)
+        }
+        Asked::SubjectRequest(request) => {
+            let told = erasures::told(state, request);
+            Ok(told.ok_or("no request is called that, or it was forgotten")?)
+        }
         Asked::StoredKey(act) => {
             let done = state.act_on_stored_key(&act).await;
             serde_json::to_value(done.map_err(|error| {
@@ -211,9 +230,11 @@ pub(crate) fn ask(data_dir: &Path, asked: &Asked) -> Result<Option<Value>, Error
         connected => connected.map_err(remote)?,
     };
     let timeout = match asked {
-        Asked::Status | Asked::Keys | Asked::Key(_) | Asked::AccessKeysChanged => Some(ANSWER_TIMEOUT),
-        // One takes as long as the data are large, the other may wait for commits of tables.
-        Asked::Backup(_) | Asked::Reload | Asked::StoredKey(_) => None,
+        Asked::Status | Asked::Keys | Asked::Key(_) | Asked::AccessKeysChanged | Asked::SubjectRequest(_) => {
+            Some(ANSWER_TIMEOUT)
+        }
+        // One takes as long as the data are large, the others may wait for commits of tables, or for questions that run.
+        Asked::Backup(_) | Asked::Reload | Asked::StoredKey(_) | Asked::EraseSubjects(_) => None,
     };
     stream.set_read_timeout(timeout).map_err(remote)?;
     let line = serde_json::to_string(asked).map_err(|e| Error::Usage(e.to_string()))?;

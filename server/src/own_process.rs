@@ -1,13 +1,17 @@
-//! What this process tells the operating system about itself: its files are for nobody else, and its memory goes to no file.
+//! What this process tells the operating system about itself: its files are for nobody else, and its memory goes to no file. And which
+//! program it is.
 //!
 //! A process that holds the region's secrets leaves no core file: its limit is none, and it is not dumpable, so that a
 //! program to which the system hands dumps gets none either. The second also keeps the processes of the same account, which
 //! are not root, from reading this one's memory. A worker is another program run and holds no secret; it confines itself.
 //! Not here: files that are there already (`shoal-files`, `modes`), workers (`shoal-postprocess`).
 
+use std::path::{Path, PathBuf};
+
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
+use crate::config::Config;
 use crate::error::Error;
 
 /// What others than the owner may do with a new file: nothing.
@@ -62,5 +66,15 @@ mod tests {
         assert!(std::fs::read_to_string("/proc/self/status").is_ok());
         let listed = std::process::Command::new("/proc/self/exe").arg("--list").output().unwrap();
         assert!(listed.status.success());
+    }
+}
+
+/// The program of the workers: this one, as it was started, also when its file was replaced since.
+pub(crate) fn worker_program(config: &Config) -> Result<PathBuf, Error> {
+    let of_this_process = Path::new("/proc/self/exe");
+    match &config.query.worker_program {
+        Some(program) => Ok(program.clone()),
+        None if of_this_process.exists() => Ok(of_this_process.to_path_buf()),
+        None => std::env::current_exe().map_err(|e| Error::Service(format!("the program of workers: {e}"))),
     }
 }

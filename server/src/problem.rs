@@ -51,6 +51,8 @@ pub(crate) enum ProblemType {
     NotYet,
     /// No running query has this id, or not one that the key may cancel.
     NoSuchQuery,
+    /// No request of a person is called that.
+    NoSuchRequest,
     /// The request has not the form of this route.
     BadRequest,
     /// The body broke off.
@@ -83,7 +85,7 @@ const fn row(status: StatusCode, title: &'static str) -> Row {
 
 impl ProblemType {
     /// The types that are not [`ProblemType::Ingest`].
-    const OWN: [ProblemType; 18] = [
+    const OWN: [ProblemType; 19] = [
         ProblemType::NoKey,
         ProblemType::BadKey,
         ProblemType::ExpiredKey,
@@ -93,6 +95,7 @@ impl ProblemType {
         ProblemType::WrongMethod,
         ProblemType::NotYet,
         ProblemType::NoSuchQuery,
+        ProblemType::NoSuchRequest,
         ProblemType::BadRequest,
         ProblemType::BrokenBody,
         ProblemType::TooSlow,
@@ -122,6 +125,7 @@ impl ProblemType {
             ProblemType::WrongMethod => "wrong_method",
             ProblemType::NotYet => "not_yet",
             ProblemType::NoSuchQuery => "no_such_query",
+            ProblemType::NoSuchRequest => "no_such_request",
             ProblemType::BadRequest => "bad_request",
             ProblemType::BrokenBody => "broken_body",
             ProblemType::TooSlow => "too_slow",
@@ -156,6 +160,7 @@ impl ProblemType {
             ProblemType::WrongMethod => row(StatusCode::METHOD_NOT_ALLOWED, "The path has no such method"),
             ProblemType::NotYet => row(StatusCode::SERVICE_UNAVAILABLE, "The path is not served yet"),
             ProblemType::NoSuchQuery => row(StatusCode::NOT_FOUND, "There is no such query"),
+            ProblemType::NoSuchRequest => row(StatusCode::NOT_FOUND, "There is no such request"),
             ProblemType::BadRequest => {
                 row(StatusCode::UNPROCESSABLE_ENTITY, "The request has another form than expected")
             }

@@ -22,7 +22,9 @@ use shoal_query::{Engine, QueryConfig};
 use shoal_retention::{KnownTimes, Retention, plausible};
 use shoal_schemas::InForce;
 use shoal_schemas::calendar::day_of;
-use shoal_storage::{BudgetLedger, Consents, DataKeys, EpochKeys, KeyPlace, Opened, Store, has_tables};
+use shoal_storage::{
+    BudgetLedger, Consents, DataKeys, EpochKeys, Erasures, KeyPlace, Opened, Store, has_tables,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -33,6 +35,7 @@ use crate::clocks::{self, Clocks};
 use crate::config::Config;
 use crate::consent_files;
 use crate::definitions;
+use crate::erasures;
 use crate::error::Error;
 use crate::file_keys::audit_place;
 use crate::http;
@@ -40,6 +43,7 @@ use crate::jobs::Jobs;
 use crate::ledger_start;
 use crate::metrics::{Metrics, process};
 use crate::operator_socket::OperatorSocket;
+use crate::own_process;
 use crate::reload::Reload;
 use crate::running::{Listener, Running};
 use crate::served_time::ServedTime;
@@ -59,6 +63,7 @@ struct Peers {
     /// It holds the lock of the data directory, so what else lies there is closed before it.
     store: Store,
     retention: Retention,
+    erasures: Arc<Erasures>,
     served: Arc<ServedTime>,
     /// From which day on pseudonyms are of canonical identifiers.
     canonical_from_day: i32,
@@ -88,7 +93,17 @@ pub(crate) async fn start_with(
     let engine = build_engine(&config, &peers, metrics).await?;
     engine.warm().await;
     let Peers {
-        definitions, audit, retention, served, clocks, consents, ledger, epoch_keys, keyring, ..
+        definitions,
+        audit,
+        retention,
+        erasures,
+        served,
+        clocks,
+        consents,
+        ledger,
+        epoch_keys,
+        keyring,
+        ..
     } = peers;
     let own = Metrics::register(metrics);
     process::register(&mut registry);
@@ -101,6 +116,7 @@ pub(crate) async fn start_with(
         ingest,
         engine,
         retention,
+        erasures,
         epoch_keys,
         derives_epochs: keyring.derives_epochs(),
         served,
@@ -214,6 +230,8 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     served.look(now_ms, (clocks.ticks)());
     let canonical_from_day = canonical_day::open(config, had_tables, &served.known(), now_ms)?;
     withdrawals_start::note(&audit, &journals, now_ms).await?;
+    // Before any question: who was erased is in no answer, also where older data were put back.
+    let erasures = Arc::new(erasures::open(config, store.suppressed())?);
     // Before the log: a service over a ledger that is in doubt takes no events either.
     let ledger = ledger_start::open(config, &**tables, &audit, now_ms).await?;
     Ok(Peers {
@@ -222,6 +240,7 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
         keyring,
         store,
         retention,
+        erasures,
         served,
         consents,
         ledger,
@@ -341,17 +360,7 @@ async fn build_engine(
     let (store, definitions) = (peers.store.clone(), peers.definitions.clone());
     let engine = Engine::new(store, ledger, definitions, query_config(config), metrics);
     let engine = engine.with_audit(Arc::clone(&peers.audit)).with_first_days(peers.store.first_days().await);
-    Ok(Arc::new(engine.with_workers(worker_program(config)?)))
-}
-
-/// The program of the workers: this one, as it was started, also when its file was replaced since.
-fn worker_program(config: &Config) -> Result<PathBuf, Error> {
-    let of_this_process = Path::new("/proc/self/exe");
-    match &config.query.worker_program {
-        Some(program) => Ok(program.clone()),
-        None if of_this_process.exists() => Ok(of_this_process.to_path_buf()),
-        None => std::env::current_exe().map_err(|e| Error::Service(format!("the program of workers: {e}"))),
-    }
+    Ok(Arc::new(engine.with_workers(own_process::worker_program(config)?)))
 }
 
 fn query_config(config: &Config) -> QueryConfig {

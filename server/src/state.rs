@@ -14,9 +14,9 @@ use shoal_privacy::consent::ConsentRecord;
 use shoal_query::Engine;
 use shoal_retention::{Accepted, Permit, Retention};
 use shoal_schemas::{InForce, Region};
-use shoal_storage::{BudgetLedger, Consents, EpochKeys, Escrowed, Trouble};
+use shoal_storage::{BudgetLedger, Consents, EpochKeys, Erasures, Escrowed, Trouble};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::access_keys::LiveKeys;
 use crate::clocks::Clocks;
@@ -49,6 +49,9 @@ pub(crate) struct State {
     pub(crate) audit: Arc<Audit>,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) retention: Retention,
+    pub(crate) erasures: Arc<Erasures>,
+    /// Told when there is an erasure to carry out.
+    pub(crate) erasing: Notify,
     epoch_keys: EpochKeys,
     derives_epochs: bool,
     /// What is shown to the next client, and can be another certificate later; `None` is plain text.
@@ -79,6 +82,7 @@ pub(crate) struct Services {
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) retention: Retention,
+    pub(crate) erasures: Arc<Erasures>,
     pub(crate) epoch_keys: EpochKeys,
     /// Whether the key file is of version 1.
     pub(crate) derives_epochs: bool,
@@ -108,6 +112,8 @@ impl State {
             ingest: services.ingest,
             engine: services.engine,
             retention: services.retention,
+            erasures: services.erasures,
+            erasing: Notify::new(),
             epoch_keys: services.epoch_keys,
             derives_epochs: services.derives_epochs,
             audit: services.audit,

@@ -20,6 +20,7 @@ mod retention;
 mod schema;
 mod sentry;
 mod sql;
+mod subjects;
 mod validate;
 
 use actix_web::guard::{GuardContext, fn_guard};
@@ -68,6 +69,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .route("/v1/keys/self", [("GET", web::get().to(keys::own))])
         .route("/v1/retention/plan", [("GET", web::get().to(retention::plan))])
         .route("/v1/retention/runs", [("POST", web::post().to(retention::run))])
+        .route("/v1/subjects/erase", [("POST", web::post().to(subjects::erase))])
+        .route("/v1/subjects/requests/{id}", [("GET", web::get().to(subjects::told))])
         .route("/healthz", both(|| web::to(operation::healthz)))
         .route("/readyz", both(|| web::to(operation::readyz)));
     for alias in SEGMENT_ALIASES {

@@ -24,6 +24,9 @@ impl ProblemType {
             ProblemType::NoSuchQuery => {
                 "No running query has the id: it is answered already, or it is somebody else's."
             }
+            ProblemType::NoSuchRequest => {
+                "No request of a person has the id, or all of its rows would have expired by now and it was forgotten."
+            }
             ProblemType::BadRequest => {
                 "A parameter, a header or the body has another form than the path takes."
             }
@@ -70,6 +73,7 @@ impl ProblemType {
             ProblemType::WrongMethod => "Use one that the header `Allow` lists.",
             ProblemType::NotYet => "Keep the request and send it again after `retry_after_s`, as SDKs do.",
             ProblemType::NoSuchQuery => "`GET /v1/sql` lists those that run.",
+            ProblemType::NoSuchRequest => "Use `request` of the answer to the request.",
             ProblemType::BadRequest => {
                 "Correct the part that the detail names. `/docs/` has the form of each path."
             }

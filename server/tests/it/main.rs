@@ -84,6 +84,7 @@ mod documents;
 mod durability;
 mod earlier;
 mod endpoints;
+mod erasure;
 mod faults;
 mod first_minutes;
 mod hostile;

@@ -165,6 +165,13 @@ def operators(api, keys):
         api.check({"$ref": "#/components/schemas/RetentionRunLine"}, json.loads(line), "a line of a run")
     assert b'"report"' in lines, lines
     api.compare(422, "POST", "/v1/retention/runs", key=keys["officer"], body={"accept_clock": "2001-01-01"})
+    persons = {"subjects": [{"user_id": ["u-9"], "install_id": ["i-9"]}], "idempotency_key": "k", "regions": ["DE"]}
+    told = json.loads(api.compare(200, "POST", "/v1/subjects/erase", key=keys["officer"], body=persons))
+    pattern = "/v1/subjects/requests/{id}"
+    api.compare(200, "GET", pattern, path=f"/v1/subjects/requests/{told['request']}", key=keys["officer"])
+    api.compare(404, "GET", pattern, path="/v1/subjects/requests/1f0e5d9c-6c6e-4a53-9a3c-0b9c4b1d7a10", key=keys["officer"])
+    api.compare(403, "POST", "/v1/subjects/erase", key=keys["analyst"], body=persons)
+    api.compare(422, "POST", "/v1/subjects/erase", key=keys["officer"], body={"subjects": []})
     api.compare(200, "GET", "/healthz")
     api.compare(200, "GET", "/readyz")
 

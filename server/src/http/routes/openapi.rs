@@ -11,7 +11,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::http::described::{retention::RetentionRunLine, vendors};
 use crate::http::refusals;
 
-use super::{budget, consents, events, keys, operation, retention, schema, sentry, sql, validate};
+use super::{budget, consents, events, keys, operation, retention, schema, sentry, sql, subjects, validate};
 
 /// The scheme of every route to which apps send, and of no other.
 const KEY_IN_QUERY: &str = "key_in_query";
@@ -23,7 +23,7 @@ const KEY_IN_QUERY: &str = "key_in_query";
     paths(
         events::native, events::segment, sentry::envelope, consents::record, validate::validate, schema::show,
         sql::answer, sql::running, sql::cancel, sql::tables, budget::list, keys::own,
-        retention::plan, retention::run,
+        retention::plan, retention::run, subjects::erase, subjects::told,
         operation::healthz, operation::readyz,
     ),
     components(schemas(
@@ -34,6 +34,7 @@ const KEY_IN_QUERY: &str = "key_in_query";
         (name = "ingest", description = "For apps and devices; an ingest key"),
         (name = "query", description = "For analysts; an analyst's key"),
         (name = "retention", description = "For privacy officers; an officer's key"),
+        (name = "rights", description = "For privacy officers; an officer's key"),
         (name = "operation", description = "For operators"),
     )
 )]

@@ -1,0 +1,224 @@
+//! `shoal subject`: the rights of persons. What they ask for is carried out by the running service.
+//!
+//! ```sh
+//! echo '{"user_id": "u-1", "install_id": ["i-1", "i-2"]}' | shoal subject erase --wait
+//! shoal subject erase --file deleted-accounts.ndjson --idempotency-key 2026-12-01
+//! shoal subject state 5c1dd7a4-0f6e-4d5b-9d3a-7c2f1c1f9a10
+//! ```
+//! Persons are read from standard input or from a file, one JSON object a line, and never from the command line, which other accounts of the
+//! machine can see. Invariant: no identifier is printed. Not here: what an erasure does (`erasures.rs`).
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use shoal_schemas::{Programme, Region};
+use uuid::Uuid;
+
+use super::data_dir;
+use super::output::print_either;
+use crate::config::Config;
+use crate::erasures::{EraseAsked, Named};
+use crate::error::Error;
+use crate::operator_socket::{self, Asked};
+
+/// So many bytes of persons go to the service at a time: a line of the socket has room for them, and for one person more.
+const PART_BYTES: usize = 32 << 10;
+/// The longest input, in bytes.
+const INPUT_BYTES_MAX: u64 = 256 << 20;
+/// So often the state is looked at with `--wait`.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+#[derive(Subcommand)]
+pub(super) enum SubjectCommand {
+    /// Erases everything that is kept of persons: withdraws what they granted, takes their rows out of every new answer at once, and
+    /// then from the tables and the disk.
+    Erase(EraseArgs),
+    /// Tells how far a request has come.
+    State(StateArgs),
+}
+
+#[derive(Args)]
+pub(super) struct EraseArgs {
+    /// File of persons, one JSON object a line with user_id, install_id, device_id, serial_number. Without it: standard input.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Programme whose rows go; may be given twice. Without it: both.
+    #[arg(long, value_parser = programme)]
+    programme: Vec<Programme>,
+    /// Regions in which they go, as DE,US. Without it: all.
+    #[arg(long, value_delimiter = ',', value_parser = region)]
+    regions: Vec<Region>,
+    /// Name of this request: the same persons sent again under it are the same request.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+    /// Returns when nothing is left of the persons.
+    #[arg(long)]
+    wait: bool,
+    /// Prints the requests as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct StateArgs {
+    /// Request, as it was called when it was made.
+    request: Uuid,
+    /// Prints the state as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn programme(text: &str) -> Result<Programme, String> {
+    Programme::parse(text).ok_or_else(|| "a programme is user-experience or device-experience".to_owned())
+}
+
+fn region(text: &str) -> Result<Region, String> {
+    Region::parse(text).ok_or_else(|| "a region is US, DE, SG or MY".to_owned())
+}
+
+pub(super) fn run(config: &Config, command: SubjectCommand) -> Result<ExitCode, Error> {
+    data_dir::is_there(config)?;
+    match command {
+        SubjectCommand::Erase(args) => erase(config, args),
+        SubjectCommand::State(args) => {
+            let told = ask(config, &Asked::SubjectRequest(args.request))?;
+            print_either(args.json, || told.clone(), || text(std::slice::from_ref(&told)))
+        }
+    }
+}
+
+fn ask(config: &Config, asked: &Asked) -> Result<Value, Error> {
+    let dir = &config.data_dir;
+    operator_socket::ask(dir, asked)?.ok_or_else(|| {
+        Error::Remote(format!("no service that can be asked runs over {}: start it", dir.display()))
+    })
+}
+
+fn erase(config: &Config, args: EraseArgs) -> Result<ExitCode, Error> {
+    let persons = read(&args)?;
+    let mut told = Vec::new();
+    for subjects in parts(persons) {
+        let asked = EraseAsked {
+            idempotency_key: args.idempotency_key.clone(),
+            subjects,
+            programmes: (!args.programme.is_empty()).then(|| args.programme.clone()),
+            regions: (!args.regions.is_empty()).then(|| args.regions.clone()),
+        };
+        told.push(ask(config, &Asked::EraseSubjects(asked))?);
+    }
+    if args.wait {
+        for request in &mut told {
+            while request["state"] != "done" {
+                std::thread::sleep(LOOK_EVERY);
+                let id = request["request"].as_str().and_then(|id| Uuid::parse_str(id).ok());
+                let id = id.ok_or_else(|| Error::Remote("the service told no request".into()))?;
+                *request = ask(config, &Asked::SubjectRequest(id))?;
+            }
+        }
+    }
+    print_either(args.json, || json!({"requests": told}), || text(&told))
+}
+
+/// The persons of the input.
+fn read(args: &EraseArgs) -> Result<Vec<Named>, Error> {
+    let mut input = String::new();
+    let (name, read) = match &args.file {
+        Some(path) => {
+            let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+            (path.display().to_string(), file.take(INPUT_BYTES_MAX + 1).read_to_string(&mut input))
+        }
+        None => {
+            let input = std::io::stdin().take(INPUT_BYTES_MAX + 1).read_to_string(&mut input);
+            ("standard input".to_owned(), input)
+        }
+    };
+    read.map_err(|e| Error::io(&name, e))?;
+    if input.len() as u64 > INPUT_BYTES_MAX {
+        return Err(Error::Usage(format!("{name} has more than 256 MiB: split it")));
+    }
+    let persons = persons(&input).map_err(|line| {
+        let form = "must be a JSON object with user_id, install_id, device_id or serial_number, each a text or a list of texts";
+        Error::Usage(format!("line {line} of {name} {form}"))
+    })?;
+    if persons.is_empty() {
+        return Err(Error::Usage(format!("{name} names nobody")));
+    }
+    Ok(persons)
+}
+
+/// Persons in parts that the socket has room for.
+fn parts(persons: Vec<Named>) -> Vec<Vec<Named>> {
+    let (mut parts, mut bytes): (Vec<Vec<Named>>, usize) = (Vec::new(), usize::MAX);
+    for person in persons {
+        let own = serde_json::to_string(&person).map_or(0, |text| text.len() + 1);
+        if bytes.saturating_add(own) > PART_BYTES {
+            parts.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += own;
+        if let Some(part) = parts.last_mut() {
+            part.push(person);
+        }
+    }
+    parts
+}
+
+/// The persons of a text, or the line that is none, from 1.
+fn persons(text: &str) -> Result<Vec<Named>, usize> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(at, line)| serde_json::from_str(line).map_err(|_| at + 1)).collect()
+}
+
+fn text(requests: &[Value]) -> String {
+    let mut lines = Vec::new();
+    for request in requests {
+        let of = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        lines.push(format!("request {}: {}", of(request, "request"), of(request, "state")));
+        for region in request["regions"].as_array().into_iter().flatten() {
+            let at = region["done_at"].as_str().map(|at| format!(" at {at}")).unwrap_or_default();
+            lines.push(format!("  {}: {}{at}", of(region, "region"), of(region, "state")));
+        }
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::erasures::Values;
+
+    #[test]
+    fn persons_are_read_a_line_each_and_a_line_that_is_none_is_named() {
+        let text = "{\"user_id\":\"u\"}\n\n{\"install_id\":[\"a\",\"b\"]}\n";
+        let read = persons(text).unwrap();
+        assert!(read[0].user_id == Some(Values::One("u".into())));
+        assert!(read[1].install_id == Some(Values::Some(vec!["a".into(), "b".into()])));
+        assert_eq!(persons("{\"user_id\":\"u\"}\n{\"email\":\"x\"}").err(), Some(2));
+        assert_eq!(persons("u").err(), Some(1));
+        assert!(persons("\n").unwrap().is_empty());
+    }
+
+    #[test]
+    fn persons_go_in_parts_that_the_socket_has_room_for() {
+        let person =
+            |n: usize| Named { user_id: Some(Values::One(format!("{n:0>250}"))), ..Named::default() };
+        let all: Vec<Named> = (0..1000).map(person).collect();
+        let parts = parts(all.clone());
+        assert!(parts.len() > 5 && parts.concat() == all);
+        let bytes = |part: &Vec<Named>| serde_json::to_string(part).unwrap().len();
+        assert!(parts.iter().all(|part| !part.is_empty() && bytes(part) <= PART_BYTES + 2));
+        assert!(super::parts(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn a_request_is_told_by_region() {
+        let request = json!({"request": "r", "state": "running", "regions": [
+            {"region": "DE", "state": "done", "done_at": "2026-12-01T00:00:00Z"}, {"region": "US", "state": "running"}]});
+        assert_eq!(text(&[request]), "request r: running\n  DE: done at 2026-12-01T00:00:00Z\n  US: running");
+    }
+}
