@@ -51,6 +51,28 @@ impl Retention {
         failed.map_or(Ok(all), Err)
     }
 
+    /// What an erasure of these subjects would take in a region: changes nothing.
+    ///
+    /// # Errors
+    /// When a table cannot be read.
+    pub async fn holding(
+        &self,
+        region: Region,
+        subjects: &Arc<Subjects>,
+    ) -> Result<RowsErased, RetentionError> {
+        let mut all = RowsErased::default();
+        for kind in Kind::ALL.iter().copied() {
+            let held = async {
+                let table = self.store.table(region, self.definitions.current().table(kind)).await?;
+                table.holding(Arc::clone(subjects)).await
+            };
+            let held = held.await.map_err(|source| RetentionError::Table { region, kind, source })?;
+            all.files += held.files;
+            all.rows += held.rows;
+        }
+        Ok(all)
+    }
+
     async fn erase_in(
         &self,
         region: Region,

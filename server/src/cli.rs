@@ -328,12 +328,14 @@ mod tests {
     fn persons_are_never_named_on_the_command_line() {
         for line in [
             "shoal subject erase --wait",
+            "shoal subject erase --dry-run --json",
             "shoal subject erase --file a.ndjson --programme user-experience --regions DE,us --idempotency-key k --json",
             "shoal subject state 5c1dd7a4-0f6e-4d5b-9d3a-7c2f1c1f9a10 --json",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
-        for line in ["shoal subject erase u-1", "shoal subject state u-1", "shoal subject erase --regions FR"]
+        for line in
+            ["shoal subject erase u-1", "shoal subject state u-1", "shoal subject erase --wait --dry-run"]
         {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

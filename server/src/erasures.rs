@@ -25,6 +25,7 @@ use shoal_files::{Disk, Encrypted};
 use shoal_ingest::Person;
 use shoal_language::calendar::time_text;
 use shoal_privacy::keyring::Sealed;
+use shoal_retention::RowsErased;
 use shoal_schemas::calendar::DAY_MS;
 use shoal_schemas::{IdentifierKind, Kind, Programme, Region};
 use shoal_storage::{Erased, Erasure, ErasurePlaces, ErasureState, Erasures, Subjects, Suppressed};
@@ -222,6 +223,31 @@ pub(crate) async fn begin(state: &State, wanted: Wanted, actor: Actor) -> Result
     state.retention.store().suppressed().readers_have_ended().await;
     state.erasing.notify_one();
     told(state, request).ok_or_else(|| failed("the erasure is not recorded; see the log"))
+}
+
+/// What an erasure would take, for whoever has the machine: in the tables, once the log is in them. Changes nothing else.
+///
+/// # Errors
+/// When something cannot be read, or the audit cannot be written.
+pub(crate) async fn plan(state: &State, wanted: Wanted, actor: Actor) -> Result<Value, Error> {
+    let Wanted { persons, programmes, regions, .. } = wanted;
+    let (now_ms, served_ms) = state.look();
+    state.ingest.flush(served_ms, true).await?;
+    let (mut told, mut all) = (Vec::new(), RowsErased::default());
+    for region in &regions {
+        let of = |person| state.ingest.pseudonyms(person, &programmes, *region);
+        let subjects: Subjects = persons.iter().flat_map(of).collect();
+        let held = state.retention.holding(*region, &Arc::new(subjects)).await;
+        let held = held.map_err(|error| Error::Service(error.to_string()))?;
+        told.push(json!({"region": region.as_str(), "files": held.files, "rows": held.rows}));
+        all.files += held.files;
+        all.rows += held.rows;
+    }
+    let origin = Origin { at_ms: now_ms, act: Act::SubjectErase, id: Uuid::new_v4(), actor };
+    let (files, rows) = (Some(all.files), Some(all.rows));
+    let fields = Fields { subjects: Some(persons.len()), programmes, regions, files, rows };
+    state.audit.begin(origin, fields).end(ActOutcome::DryRun).await?;
+    Ok(json!({"act": "erase", "dry_run": true, "regions": told}))
 }
 
 /// What became of an erasure; none where there is none of this name.

@@ -10,6 +10,7 @@
 //! "reload"                               -> {"ok": {..}} or {"error": ".."}
 //! "access_keys_changed"                  -> {"ok": null}, once they are in force
 //! {"erase_subjects": {"subjects": [..]}} -> {"ok": {..}} or {"error": ".."}, once nobody of them is in a new answer
+//! {"plan_erasure": {"subjects": [..]}}  -> {"ok": {..}} or {"error": ".."}
 //! {"subject_request": "<uuid>"}          -> {"ok": {..}} or {"error": ".."}
 //! ```
 //! Who may write the data needs no key. What is told here counts events exactly, so no proxy and no address leads here. Invariants:
@@ -71,6 +72,8 @@ pub(crate) enum Asked {
     AccessKeysChanged,
     /// To erase persons.
     EraseSubjects(EraseAsked),
+    /// What that would take.
+    PlanErasure(EraseAsked),
     /// How far a request of a person has come.
     SubjectRequest(Uuid),
 }
@@ -200,6 +203,11 @@ async fn told(service: &Service, asked: Asked) -> Result<Value, String> {
             let begun = async { erasures::begin(state, asked.checked(Region::ALL)?, by_operator).await };
             Ok(begun.await.map_err(|problem| problem.detail)?)
         }
+        Asked::PlanErasure(asked) => {
+            let by_operator = Actor { key: None, role: Role::Operator };
+            let wanted = asked.checked(Region::ALL).map_err(|problem| problem.detail)?;
+            Ok(erasures::plan(state, wanted, by_operator).await.map_err(|error| error.to_string())?)
+        }
         Asked::SubjectRequest(request) => {
             let told = erasures::told(state, request);
             Ok(told.ok_or("no request is called that, or it was forgotten")?)
@@ -234,7 +242,11 @@ pub(crate) fn ask(data_dir: &Path, asked: &Asked) -> Result<Option<Value>, Error
             Some(ANSWER_TIMEOUT)
         }
         // One takes as long as the data are large, the others may wait for commits of tables, or for questions that run.
-        Asked::Backup(_) | Asked::Reload | Asked::StoredKey(_) | Asked::EraseSubjects(_) => None,
+        Asked::Backup(_)
+        | Asked::Reload
+        | Asked::StoredKey(_)
+        | Asked::EraseSubjects(_)
+        | Asked::PlanErasure(_) => None,
     };
     stream.set_read_timeout(timeout).map_err(remote)?;
     let line = serde_json::to_string(asked).map_err(|e| Error::Usage(e.to_string()))?;

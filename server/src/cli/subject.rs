@@ -2,6 +2,7 @@
 //!
 //! ```sh
 //! echo '{"user_id": "u-1", "install_id": ["i-1", "i-2"]}' | shoal subject erase --wait
+//! echo '{"user_id": "u-1"}' | shoal subject erase --dry-run
 //! shoal subject erase --file deleted-accounts.ndjson --idempotency-key 2026-12-01
 //! shoal subject state 5c1dd7a4-0f6e-4d5b-9d3a-7c2f1c1f9a10
 //! ```
@@ -55,6 +56,9 @@ pub(super) struct EraseArgs {
     /// Name of this request: the same persons sent again under it are the same request.
     #[arg(long)]
     idempotency_key: Option<String>,
+    /// Tells how many rows would go, and changes nothing.
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
     /// Returns when nothing is left of the persons.
     #[arg(long)]
     wait: bool,
@@ -108,7 +112,10 @@ fn erase(config: &Config, args: EraseArgs) -> Result<ExitCode, Error> {
             programmes: (!args.programme.is_empty()).then(|| args.programme.clone()),
             regions: (!args.regions.is_empty()).then(|| args.regions.clone()),
         };
-        told.push(ask(config, &Asked::EraseSubjects(asked))?);
+        told.push(ask(
+            config,
+            &if args.dry_run { Asked::PlanErasure(asked) } else { Asked::EraseSubjects(asked) },
+        )?);
     }
     if args.wait {
         for request in &mut told {
@@ -177,8 +184,14 @@ fn text(requests: &[Value]) -> String {
     let mut lines = Vec::new();
     for request in requests {
         let of = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
-        lines.push(format!("request {}: {}", of(request, "request"), of(request, "state")));
+        if request["dry_run"] != true {
+            lines.push(format!("request {}: {}", of(request, "request"), of(request, "state")));
+        }
         for region in request["regions"].as_array().into_iter().flatten() {
+            if let (Some(rows), Some(files)) = (region["rows"].as_u64(), region["files"].as_u64()) {
+                lines.push(format!("  {}: {rows} rows in {files} files would go", of(region, "region")));
+                continue;
+            }
             let at = region["done_at"].as_str().map(|at| format!(" at {at}")).unwrap_or_default();
             lines.push(format!("  {}: {}{at}", of(region, "region"), of(region, "state")));
         }

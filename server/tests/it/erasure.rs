@@ -184,6 +184,10 @@ fn an_erasure_goes_on_after_a_kill_and_is_done_again_in_data_that_were_put_back(
     let before = dir.path().join("before");
     crate::tables::copy(&setup.data_dir(), &before);
     let server = setup.serve();
+    let person = "{\"user_id\":\"person-3\",\"install_id\":\"install-3\"}\n";
+    let (code, told, errors) = setup.run_with(person, &["subject", "erase", "--dry-run"]);
+    assert!(code == 0 && told.contains("DE: 2 rows in ") && told.contains("US: 0 rows"), "{told}{errors}");
+    assert_eq!(Tables::read(&setup).count(), 40);
     let (code, told, errors) = setup.run_with(
         "{\"user_id\":\"person-3\",\"install_id\":\"install-3\"}\n",
         &["subject", "erase", "--json"],
