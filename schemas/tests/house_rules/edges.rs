@@ -205,6 +205,11 @@ fn every_crate_is_under_the_rules() {
     let mut listed = CRATES;
     listed.sort_unstable();
     assert_eq!(members, listed);
+    // The image is built from the whole workspace.
+    let read = std::fs::read_to_string(root().join(".dockerignore")).unwrap();
+    let left_out: Vec<&&str> =
+        members.iter().filter(|member| !read.lines().any(|line| line == format!("!{member}"))).collect();
+    assert!(left_out.is_empty(), ".dockerignore leaves {left_out:?} out of the image's build");
     for name in CRATES {
         let text = std::fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
         assert!(text.contains("[lints]\nworkspace = true"), "{name} must take the workspace's lints");

@@ -73,6 +73,8 @@ pub(super) fn what(name: &str) -> What {
         },
         Some((region, "ledger.redb")) => What::Consents(region),
         Some((_, "ledger.redb.new")) => What::Nothing,
+        // What was erased is not erased in the tables of the backup, which may be older: a start over a restore does it again.
+        Some((_, rest)) if rest.starts_with("erasures/done/") => What::Nothing,
         _ if name == "ledger/budget.redb" => What::Ledger,
         _ if name == "ledger/budget.redb.new" => What::Nothing,
         _ if name.starts_with("audit/") || name == "ledger/audit.head" => What::Audit,
@@ -102,6 +104,8 @@ mod tests {
             ("ledger/audit.checked", What::Nothing),
             ("audit/00000000000000000001.jsonl", What::Audit),
             ("control/keys.json", What::Other),
+            ("de/erasures/acts/1795348800000-5c1dd7a4", What::Other),
+            ("de/erasures/done/1795348800000-5c1dd7a4", What::Nothing),
             ("day-limits", What::Other),
             ("ledger/budget.redb.room", What::Nothing),
             ("de/ledger.redb.room", What::Nothing),
