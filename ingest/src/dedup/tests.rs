@@ -120,6 +120,34 @@ fn one_run(is_of_version_1: bool) -> (Faulty, String) {
     (medium, name)
 }
 
+/// A run whose bytes were read as zeros in one place, or whose ids somebody has changed together with the checksums.
+#[test]
+fn ids_that_do_not_ascend_are_an_error_before_a_filter_is_made_of_them() {
+    let order = |ids: &[u64], is_checked: bool| {
+        let (medium, name) = one_run(false);
+        let mut bytes = medium.read(&name).unwrap();
+        for (at, id) in ids.iter().enumerate() {
+            bytes[at * 8..at * 8 + 8].copy_from_slice(&id.to_le_bytes());
+        }
+        if is_checked {
+            let crc = crc32fast::hash(&bytes[..80]).to_le_bytes();
+            bytes[92..96].copy_from_slice(&crc);
+            let crc = crc32fast::hash(&bytes[80..128]).to_le_bytes();
+            bytes[128..132].copy_from_slice(&crc);
+        }
+        medium.put(&name, &bytes).unwrap();
+        Runs::open(medium, sealing(true), LIMITS).map(|runs| runs.size().keys)
+    };
+    assert_eq!(order(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], true).unwrap(), 10, "the checksums are right");
+    for (ids, is_checked) in [([0; 10], false), ([0; 10], true), ([0, 2, 1, 3, 4, 5, 6, 7, 8, 9], true)] {
+        let found = order(&ids, is_checked).err();
+        assert!(
+            matches!(found, Some(IngestError::Damaged { reason: "its ids do not ascend", .. })),
+            "{found:?}"
+        );
+    }
+}
+
 #[test]
 fn a_damaged_run_is_an_error() {
     // All that is not zero in what it says of itself, and all ids.

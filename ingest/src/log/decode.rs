@@ -15,6 +15,8 @@ use super::record::{
 const SECTOR_BYTES: usize = 512;
 /// The first sector of a record has more bytes than this that are not zero. In one that was never written a bit may have changed.
 const WRITTEN_BYTES_MIN: usize = 8;
+/// A byte of LZ4 becomes no more bytes than this.
+const LZ4_RATIO_MAX: u64 = 255;
 /// So much is read at once where it is asked what was written: whole sectors.
 const READ_BYTES: usize = 512 * SECTOR_BYTES;
 
@@ -65,6 +67,10 @@ impl<'d> Stored<'d> {
             (Inner::of_head(&self.head, self.what), self.stored)
         };
         let payload = if inner.is_packed {
+            // What no bytes of LZ4 become is not made room for.
+            if u64::from(inner.payload_bytes) > payload.len() as u64 * LZ4_RATIO_MAX {
+                return Err(Unopened::Changed("a record says that it has more than can be in it"));
+            }
             self.unpacked.resize(inner.payload_bytes as usize, 0);
             match lz4_flex::block::decompress_into(payload, self.unpacked) {
                 Ok(length) if length == self.unpacked.len() => &*self.unpacked,

@@ -131,3 +131,34 @@ async fn a_version_above_every_segment_is_an_error() {
     // Where no row waits, none can be taken for one that is there.
     assert!(open_on(&Faulty::default(), runs(&medium).unwrap(), Some(9)).is_ok());
 }
+
+/// Whoever has the disk can make a checksum, and a start must not run out of memory of it.
+#[tokio::test]
+async fn a_record_is_not_made_room_for_that_says_more_than_it_can_hold() {
+    let (medium, name) = (Faulty::default(), "0000000000000001.log");
+    let log = with(&medium, &sealing(false)).unwrap();
+    log.append(batch(1..60)).await.unwrap();
+    log.stop().await;
+    let whole = medium.read(name).unwrap();
+    let at = BLOCK_BYTES as usize;
+    assert_eq!(whole[at + 5], 1, "the rows are packed");
+    let told = |bytes: u32| {
+        let mut file = whole.clone();
+        file[at + 28..at + 32].copy_from_slice(&bytes.to_le_bytes());
+        let stored = u32::from_le_bytes(file[at + 24..at + 28].try_into().unwrap()) as usize;
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&file[at..at + 36]);
+        crc.update(&file[at + 40..at + 40 + stored]);
+        file[at + 36..at + 40].copy_from_slice(&crc.finalize().to_le_bytes());
+        medium.put(name, &file).unwrap();
+        scan(&shelf(&medium, sealing(false)), 1, &mut |_, _| Ok(())).map(|found| found.unwrap().extent.rows)
+    };
+    let bytes = u32::from_le_bytes(whole[at + 28..at + 32].try_into().unwrap());
+    assert_eq!(told(bytes).unwrap(), 59, "the checksum is right");
+    let refused = |bytes| match told(bytes).err() {
+        Some(IngestError::Damaged { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(u32::MAX), "a record says that it has more than can be in it");
+    assert_eq!(refused(bytes + 1), "a record whose checksum holds cannot be decompressed");
+}
