@@ -20,6 +20,9 @@ mod custodies;
 mod custody;
 mod envelope;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod key_name;
 mod pkcs11;
 mod replacing;

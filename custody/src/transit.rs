@@ -28,6 +28,17 @@ use client::Client;
 
 pub use settings::{Token, TransitSettings};
 
+/// Whether bytes are an answer that says something.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn is_answer(bytes: &[u8]) -> bool {
+    let said = Said::new(zeroize::Zeroizing::new(bytes.to_vec()));
+    for status in [200, 400, 404, 503] {
+        answer::meaning(status, bytes);
+    }
+    let is_plaintext = said.plaintext().is_some();
+    said.ciphertext().is_some() || is_plaintext
+}
+
 /// A transit service. No `Debug`.
 pub struct Transit {
     client: Client,

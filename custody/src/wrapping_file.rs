@@ -147,6 +147,12 @@ fn fresh_line(number: u32) -> Result<Zeroizing<String>, CustodyError> {
     Ok(line)
 }
 
+/// Whether a text is that of such a file.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn is_one(text: &str) -> bool {
+    parse(text).is_ok()
+}
+
 fn parse(text: &str) -> Result<Keys, &'static str> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     if lines.next() != Some(HEAD) {

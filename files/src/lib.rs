@@ -40,6 +40,9 @@ mod encrypted;
 mod faulty;
 mod folder;
 mod full;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 mod medium;
 mod memory;

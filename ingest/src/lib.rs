@@ -28,6 +28,9 @@ mod epoch_keys;
 mod error;
 mod explained;
 mod flush;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grant;
 mod ingest;
 mod key_times;

@@ -24,6 +24,9 @@ pub mod calendar;
 mod casing;
 mod error;
 mod expr;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod parse;
 mod pattern;
 mod private_query;

@@ -23,6 +23,9 @@ pub mod consent;
 pub mod crash_group;
 pub mod epoch_key;
 mod fold;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identifier;
 mod key;
 pub mod keyring;

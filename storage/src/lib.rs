@@ -20,6 +20,9 @@ mod consents;
 mod days;
 mod erasures;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod keys;
 mod redb_file;
 mod spending;

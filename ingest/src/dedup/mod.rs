@@ -10,7 +10,7 @@
 //! a set only after the run that holds it is durable and published.
 //! Not here: the decision (`window.rs`), the file of a run (`run.rs`), which there are and when they are merged (`runs.rs`).
 
-mod run;
+pub(crate) mod run;
 mod runs;
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ const VERSION_1: u32 = 1;
 const HEAD_BYTES: u64 = 64;
 const PAGE_KEYS: usize = 128;
 /// What is read at once when an id is looked for.
-pub(super) const PAGE_BYTES: usize = PAGE_KEYS * 8;
+pub(crate) const PAGE_BYTES: usize = PAGE_KEYS * 8;
 const BLOCK_PAGES: usize = 2048;
 const BLOCK_KEYS: usize = PAGE_KEYS * BLOCK_PAGES;
 

@@ -13,7 +13,7 @@
 //!
 //! Not here: when it is called (`shoal-server`), Parquet and Delta (`shoal-storage`), merging of runs (`dedup/runs.rs`).
 
-mod columns;
+pub(crate) mod columns;
 mod room;
 mod sink;
 #[cfg(test)]

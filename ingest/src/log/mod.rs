@@ -18,9 +18,9 @@ mod in_flight;
 mod record;
 mod recover;
 mod scan;
-mod segment;
+pub(crate) mod segment;
 mod shared;
-mod shelf;
+pub(crate) mod shelf;
 #[cfg(test)]
 pub(crate) mod tests;
 mod writer;

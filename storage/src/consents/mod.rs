@@ -17,6 +17,8 @@
 
 mod file;
 mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod journal;
 mod journal_form;
 mod journal_look;

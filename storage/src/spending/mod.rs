@@ -31,6 +31,8 @@ mod book;
 mod booking;
 mod checkpoint;
 mod day_limits;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod high_water_mark;
 mod ledger_book;
 mod ledger_files;

@@ -1,0 +1,6 @@
+//! Fuzzes a sealed object.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    shoal_files::fuzzing::sealed_object(bytes);
+});
