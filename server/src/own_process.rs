@@ -1,17 +1,15 @@
-//! What this process tells the operating system about itself: its files are for nobody else, and its memory goes to no file. And which
-//! program it is.
+//! What this process tells the operating system about itself: its files are for nobody else, and its memory goes to no file.
 //!
 //! A process that holds the region's secrets leaves no core file: its limit is none, and it is not dumpable, so that a
 //! program to which the system hands dumps gets none either. The second also keeps the processes of the same account, which
 //! are not root, from reading this one's memory. A worker is another program run and holds no secret; it confines itself.
-//! Not here: files that are there already (`shoal-files`, `modes`), workers (`shoal-postprocess`).
+//! Not here: the modes of files that are there already (`shoal-files`, `modes`), workers (`shoal-postprocess`).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
-use crate::config::Config;
 use crate::error::Error;
 
 /// What others than the owner may do with a new file: nothing.
@@ -69,12 +67,20 @@ mod tests {
     }
 }
 
-/// The program of the workers: this one, as it was started, also when its file was replaced since.
-pub(crate) fn worker_program(config: &Config) -> Result<PathBuf, Error> {
-    let of_this_process = Path::new("/proc/self/exe");
-    match &config.query.worker_program {
-        Some(program) => Ok(program.clone()),
-        None if of_this_process.exists() => Ok(of_this_process.to_path_buf()),
-        None => std::env::current_exe().map_err(|e| Error::Service(format!("the program of workers: {e}"))),
+/// What earlier versions, other programs and restored copies have left open is for nobody else any more.
+pub(crate) fn close_to_others(dir: &Path) {
+    match shoal_files::tighten(dir) {
+        Ok(done) if done.refused > 0 => {
+            let refused = done.refused;
+            tracing::warn!(refused, dir = %dir.display(), "files that others may read belong to somebody else");
+        }
+        Ok(done) if done.closed > 0 => {
+            let closed = done.closed;
+            tracing::info!(closed, dir = %dir.display(), "files that others could read are closed to them");
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(%error, dir = %dir.display(), "the modes of files could not be looked at")
+        }
     }
 }

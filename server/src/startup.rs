@@ -186,24 +186,6 @@ pub(crate) fn build_data_keys(config: &Config, keyring: &Keyring) -> Result<Arc<
     Ok(Arc::new(if config.storage.encrypt { keys } else { keys.reading_only() }))
 }
 
-/// What earlier versions, other programs and restored copies have left open is for nobody else any more.
-fn close_to_others(dir: &Path) {
-    match shoal_files::tighten(dir) {
-        Ok(done) if done.refused > 0 => {
-            let refused = done.refused;
-            tracing::warn!(refused, dir = %dir.display(), "files that others may read belong to somebody else");
-        }
-        Ok(done) if done.closed > 0 => {
-            let closed = done.closed;
-            tracing::info!(closed, dir = %dir.display(), "files that others could read are closed to them");
-        }
-        Ok(_) => {}
-        Err(error) => {
-            tracing::warn!(%error, dir = %dir.display(), "the modes of files could not be looked at")
-        }
-    }
-}
-
 /// The store comes before what lies in its directory, since it holds the directory's lock.
 async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegistry) -> Result<Peers, Error> {
     let now_ms = clocks::checked(&clocks.wall)?;
@@ -217,9 +199,9 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     let had_tables = has_tables(&**tables).map_err(|e| Error::io(tables.path(""), e))?;
     let epoch = PseudonymEpoch::of_day(day_of(now_ms), config.ingest.epoch_days);
     key_check::check(&config.data_dir, &config.key_file, &keyring, epoch)?;
-    close_to_others(&config.data_dir);
+    own_process::close_to_others(&config.data_dir);
     if let Some(tables) = tables_place::directory(&config.storage) {
-        close_to_others(&tables);
+        own_process::close_to_others(&tables);
     }
     consent_files::check(&config.data_dir, &**tables)?;
     let Opened { consents, journals } = withdrawals_start::open(config)?;
@@ -360,7 +342,17 @@ async fn build_engine(
     let (store, definitions) = (peers.store.clone(), peers.definitions.clone());
     let engine = Engine::new(store, ledger, definitions, query_config(config), metrics);
     let engine = engine.with_audit(Arc::clone(&peers.audit)).with_first_days(peers.store.first_days().await);
-    Ok(Arc::new(engine.with_workers(own_process::worker_program(config)?)))
+    Ok(Arc::new(engine.with_workers(worker_program(config)?)))
+}
+
+/// The program of the workers: this one, as it was started, also when its file was replaced since.
+fn worker_program(config: &Config) -> Result<PathBuf, Error> {
+    let of_this_process = Path::new("/proc/self/exe");
+    match &config.query.worker_program {
+        Some(program) => Ok(program.clone()),
+        None if of_this_process.exists() => Ok(of_this_process.to_path_buf()),
+        None => std::env::current_exe().map_err(|e| Error::Service(format!("the program of workers: {e}"))),
+    }
 }
 
 fn query_config(config: &Config) -> QueryConfig {

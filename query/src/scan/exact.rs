@@ -15,6 +15,7 @@ use shoal_anonymity::bound::{Clamp, Limits};
 use shoal_anonymity::budget::Precision;
 use shoal_anonymity::noise::{Entropy, OsEntropy};
 use shoal_schemas::{Kind, Region, columns};
+use shoal_storage::DAY_FILES_MAX;
 
 use super::files::{Disk, batch, reversed};
 use super::memory::MemoryTable;
@@ -253,8 +254,8 @@ async fn more_files_than_stay_open_are_read_all_the_same() {
     let rows: Vec<Row> = (0..600)
         .map(|at| Row::new(at % 50, today() - (at % 6) as i32, "click").number("amount", 10))
         .collect();
-    let disk = Disk::of(&rows, 49).await;
-    assert_eq!(disk.snapshot.files().len(), 6 * 49);
+    let disk = Disk::of(&rows, DAY_FILES_MAX).await;
+    assert_eq!(disk.snapshot.files().len(), 6 * DAY_FILES_MAX);
     let sql = "SELECT COUNT(*), COUNT(DISTINCT subject) FROM usage";
     for reading_bytes_max in [192 << 20, 1 << 20] {
         let raw = run(sql, disk.events(), reading_bytes_max).await.unwrap();

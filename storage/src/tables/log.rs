@@ -26,14 +26,13 @@ use shoal_schemas::columns;
 use crate::days::day_text;
 use crate::error::{Result, StorageError};
 use crate::keys::KeyId;
-use crate::tables::digest;
-use crate::tables::encryption;
 use crate::tables::live_file::LiveFile;
 use crate::tables::log_damage;
 use crate::tables::log_files::LogFiles;
 use crate::tables::table_layout::TableLayout;
 use crate::tables::tally::Tally;
 use crate::tables::write::{WrittenFile, parse_path};
+use crate::tables::{digest, encryption};
 
 /// The properties of every table. Tombstones leave with the next checkpoint; nobody else checkpoints or cleans up.
 const PROPERTIES: [(&str, &str); 5] = [
@@ -90,16 +89,9 @@ impl Log {
     pub(crate) async fn load(&self) -> Result<Loaded> {
         // What libraries do not expect of a log that was damaged is an error like any other.
         let loaded = host::alone(AssertUnwindSafe(self.read()).catch_unwind()).await;
-        let error = match loaded.unwrap_or_else(|_| Err(self.damaged("cannot be read"))) {
-            Err(error @ (StorageError::Delta(_) | StorageError::Damaged { .. })) => error,
-            loaded => return loaded,
-        };
-        let file = log_damage::unreadable(&self.objects).await;
-        Err(match (error, file) {
-            (StorageError::Damaged { reason, .. }, Some(path)) => StorageError::Damaged { path, reason },
-            (damaged @ StorageError::Damaged { .. }, None) => damaged,
-            (error, file) => StorageError::of(file.unwrap_or_else(|| self.objects.path(LOG_FOLDER)))(error),
-        })
+        let loaded = loaded.unwrap_or_else(|_| Err(self.damaged("cannot be read")));
+        let Err(error) = loaded else { return loaded };
+        Err(log_damage::named(&self.objects, LOG_FOLDER, error).await)
     }
 
     async fn read(&self) -> Result<Loaded> {
