@@ -254,8 +254,10 @@ async fn more_files_than_stay_open_are_read_all_the_same() {
     let rows: Vec<Row> = (0..600)
         .map(|at| Row::new(at % 50, today() - (at % 6) as i32, "click").number("amount", 10))
         .collect();
-    let disk = Disk::of(&rows, DAY_FILES_MAX).await;
-    assert_eq!(disk.snapshot.files().len(), 6 * DAY_FILES_MAX);
+    // No divisor of the days, so that each flush has rows of each day.
+    let flushes = DAY_FILES_MAX - 1;
+    let disk = Disk::of(&rows, flushes).await;
+    assert_eq!(disk.snapshot.files().len(), 6 * flushes);
     let sql = "SELECT COUNT(*), COUNT(DISTINCT subject) FROM usage";
     for reading_bytes_max in [192 << 20, 1 << 20] {
         let raw = run(sql, disk.events(), reading_bytes_max).await.unwrap();
