@@ -53,6 +53,14 @@ pub enum Act {
     TableEncrypt,
     /// Asked for the erasure of persons; another line of the same id says what was done.
     SubjectErase,
+    /// The same, after which nothing of them is kept any more; another line of the same id says what was done.
+    SubjectExclude,
+    /// Restricted the processing of what is kept of persons.
+    SubjectRestrict,
+    /// Recorded that persons object.
+    SubjectObject,
+    /// Lifted a restriction or an exclusion.
+    SubjectLift,
     /// Had a running service read its configuration and its definitions again.
     Reload,
 }

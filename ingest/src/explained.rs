@@ -240,11 +240,11 @@ explained! { WITHHELD, Withheld, code:
         "The consent is for a version of the policy that the programme does not accept any more, or never did.",
         "Ask for consent to an accepted version. `schemas/defs/programmes` and overlays list them.";
     Restricted =>
-        "Processing of the subject's events is restricted.",
-        "Nothing. This version has no request that restricts.";
+        "Processing of the subject's events is restricted, as the subject has asked: what came before is in no answer.",
+        "Nothing, until an officer lifts the restriction.";
     Erased =>
-        "The subject was erased, and late events of erased subjects are not kept.",
-        "Nothing. This version has no request that erases.";
+        "The subject is being erased, or may not take part.",
+        "Send events that happen after the subject has taken part anew: a grant counts once the erasure is done.";
     Minor =>
         "The age that the consent states is below the programme's.",
         "Nothing: the person cannot take part.";

@@ -123,7 +123,7 @@ impl Ingest {
         let (clock, served) = (Arc::clone(&parts.clock), Arc::clone(&parts.served));
         let settled = Arc::clone(&parts.settled);
         let metrics = parts.metrics.clone();
-        let consents = Recorded::new(Arc::clone(&parts.consents));
+        let consents = Recorded::new(Arc::clone(&parts.consents), parts.refused.clone());
         Ok(Ingest {
             judge: Arc::new(Judge::new(config.pipeline.clone(), consents.clone(), parts)?),
             judges,

@@ -1,7 +1,7 @@
 //! The rows of subjects leave every table of a region, and their bytes the disk.
 //!
 //! Invariants: rows of others stay as they are; a run that was killed or failed is begun again and finds what is left. What a query still
-//! reads stays until it has ended, and is told, so that whoever erases comes again. Not here: whose rows (`shoal-storage`, `erasures`),
+//! reads stays until it has ended, and is told, so that whoever erases comes again. Not here: whose rows (`shoal-storage`, `subject_acts`),
 //! how a file is written without them (`shoal-storage`, `tables/erase.rs`).
 
 use std::sync::Arc;

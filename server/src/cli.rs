@@ -106,7 +106,7 @@ enum Command {
         #[command(subcommand)]
         command: consents::ConsentsCommand,
     },
-    /// Carries out what persons may ask for: the erasure of everything that is kept of them.
+    /// Carries out what persons may ask for: erasure, restriction, objection.
     Subject {
         #[command(subcommand)]
         command: subject::SubjectCommand,

@@ -24,6 +24,7 @@ use crate::erasures;
 use crate::error::Error;
 use crate::metrics::Job;
 use crate::state::State;
+use crate::subjects;
 
 const TICK: Duration = Duration::from_millis(250);
 /// When a run of retention left files that were being read, or a table unfinished, the next one is this much later, ms.
@@ -37,7 +38,7 @@ const CHECKPOINT_INTERVAL_MS: i64 = 2 * MINUTE_MS;
 pub(crate) const CHECKPOINT_COMMITS_MIN: u64 = 16;
 /// What is left of an erasure is tried again so much later, ms.
 const ERASE_AGAIN_MS: i64 = 15_000;
-/// Records of erasures that nothing can need any more are looked for so often, ms.
+/// Records of acts on persons that nothing can need any more are looked for so often, ms.
 const PRUNE_INTERVAL_MS: i64 = 24 * 60 * MINUTE_MS;
 /// The keys of a day are destroyed at the latest so long after its late window is over by the settled time, ms.
 const UNIT_KEYS_INTERVAL_MS: i64 = 5 * MINUTE_MS;
@@ -190,8 +191,8 @@ impl Jobs {
             self.prune_due_ms = served_ms.saturating_add(PRUNE_INTERVAL_MS);
             let state = self.state.clone();
             tokio::task::spawn_blocking(move || {
-                if let Err(error) = erasures::prune(&state) {
-                    tracing::error!(%error, "old records of erasures could not be removed; it is tried again");
+                if let Err(error) = subjects::prune(&state) {
+                    tracing::error!(%error, "old records of requests for persons could not be removed; it is tried again");
                 }
             });
         }

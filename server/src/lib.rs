@@ -66,6 +66,7 @@ mod startup;
 mod state;
 mod status;
 mod stored_keys;
+mod subjects;
 mod table_copies;
 mod tables_owner;
 mod tables_place;

@@ -7,6 +7,7 @@ pub(crate) mod process;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
@@ -30,6 +31,9 @@ pub(crate) struct Metrics {
     pub(crate) requests: Family<RouteStatus, Counter>,
     pub(crate) request_seconds: Family<Route, Histogram>,
     pub(crate) job_failures: Family<Job, Counter>,
+    /// Set when they are shown.
+    pub(crate) erasure_waits_seconds: Gauge,
+    pub(crate) reviews_overdue: Gauge,
 }
 
 /// A job of the loop.
@@ -50,6 +54,8 @@ impl Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             job_failures: Family::default(),
+            erasure_waits_seconds: Gauge::default(),
+            reviews_overdue: Gauge::default(),
         };
         registry.register("server_requests", "Requests by route and status", metrics.requests.clone());
         registry.register(
@@ -58,6 +64,16 @@ impl Metrics {
             metrics.request_seconds.clone(),
         );
         registry.register("server_job_failures", "Jobs that failed", metrics.job_failures.clone());
+        registry.register(
+            "server_erasure_waits_seconds",
+            "Since when the oldest request for an erasure waits for rows to go; 0 where none does",
+            metrics.erasure_waits_seconds.clone(),
+        );
+        registry.register(
+            "server_reviews_overdue",
+            "Restrictions whose day of review is over",
+            metrics.reviews_overdue.clone(),
+        );
         // A counter that comes to be with its first failure has grown by nothing in the eyes of an alert.
         for job in JOBS {
             metrics.job_failures.get_or_create(&Job { job }).inc_by(0);

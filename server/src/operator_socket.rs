@@ -9,9 +9,9 @@
 //! {"stored_key": {"shred_day": ["DE","usage",20787]}}  -> {"ok": {..}} or {"error": ".."}
 //! "reload"                               -> {"ok": {..}} or {"error": ".."}
 //! "access_keys_changed"                  -> {"ok": null}, once they are in force
-//! {"erase_subjects": {"subjects": [..]}} -> {"ok": {..}} or {"error": ".."}, once nobody of them is in a new answer
+//! {"on_subjects": ["erase", {"subjects": [..]}]} -> {"ok": {..}} or {"error": ".."}, once nobody of them is in a new answer
 //! {"plan_erasure": {"subjects": [..]}}  -> {"ok": {..}} or {"error": ".."}
-//! {"subject_request": "<uuid>"}          -> {"ok": {..}} or {"error": ".."}
+//! {"subject_request": "<uuid>"}, "subject_requests", {"lift_subject_request": ["<uuid>", {"informed": true}]}  -> the same
 //! ```
 //! Who may write the data needs no key. What is told here counts events exactly, so no proxy and no address leads here. Invariants:
 //! there are so many connections at one time, each has so long for its line, and a line is so long at the most; the socket goes with
@@ -36,13 +36,14 @@ use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
 use crate::backup::running;
-use crate::erasures::{self, EraseAsked};
+use crate::erasures;
 use crate::error::Error;
 use crate::keys_told;
 use crate::reload::{By, Reload};
 use crate::state::State;
 use crate::status::Status;
 use crate::stored_keys::KeyAct;
+use crate::subjects::{self, ActWord, LiftAsked, SubjectsAsked};
 
 /// Connections at one time. A further one waits.
 const CONNECTIONS_MAX: usize = 4;
@@ -51,6 +52,8 @@ const LINE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a command waits for an answer that must come soon.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// Whoever can open the socket.
+const BY_OPERATOR: Actor = Actor { key: None, role: Role::Operator };
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,12 +73,16 @@ pub(crate) enum Asked {
     Reload,
     /// To read the access keys again, since one was made or revoked.
     AccessKeysChanged,
-    /// To erase persons.
-    EraseSubjects(EraseAsked),
-    /// What that would take.
-    PlanErasure(EraseAsked),
+    /// To act on behalf of persons.
+    OnSubjects(ActWord, SubjectsAsked),
+    /// What an erasure would take.
+    PlanErasure(SubjectsAsked),
     /// How far a request of a person has come.
     SubjectRequest(Uuid),
+    /// The restrictions and exclusions that are in force.
+    SubjectRequests,
+    /// To lift one of them.
+    LiftSubjectRequest(Uuid, LiftAsked),
 }
 
 /// What answers.
@@ -198,19 +205,24 @@ async fn told(service: &Service, asked: Asked) -> Result<Value, String> {
             state.keys.refresh();
             Ok(Value::Null)
         }
-        Asked::EraseSubjects(asked) => {
-            let by_operator = Actor { key: None, role: Role::Operator };
-            let begun = async { erasures::begin(state, asked.checked(Region::ALL)?, by_operator).await };
-            Ok(begun.await.map_err(|problem| problem.detail)?)
+        Asked::OnSubjects(word, asked) => {
+            let wanted =
+                asked.checked(word, Region::ALL, state.now_ms()).map_err(|problem| problem.detail)?;
+            Ok(subjects::begin(state, wanted, BY_OPERATOR).await.map_err(|problem| problem.detail)?)
         }
         Asked::PlanErasure(asked) => {
-            let by_operator = Actor { key: None, role: Role::Operator };
-            let wanted = asked.checked(Region::ALL).map_err(|problem| problem.detail)?;
-            Ok(erasures::plan(state, wanted, by_operator).await.map_err(|error| error.to_string())?)
+            let wanted = asked.checked(ActWord::Erase, Region::ALL, state.now_ms());
+            let wanted = wanted.map_err(|problem| problem.detail)?;
+            Ok(erasures::plan(state, wanted, BY_OPERATOR).await.map_err(|error| error.to_string())?)
         }
         Asked::SubjectRequest(request) => {
-            let told = erasures::told(state, request);
-            Ok(told.ok_or("no request is called that, or it was forgotten")?)
+            let told = subjects::told(state, request);
+            Ok(told.ok_or_else(|| subjects::no_such_request().detail)?)
+        }
+        Asked::SubjectRequests => Ok(subjects::in_force(state, Region::ALL)),
+        Asked::LiftSubjectRequest(request, asked) => {
+            let lifted = subjects::lift(state, request, asked, (Region::ALL, BY_OPERATOR)).await;
+            Ok(lifted.map_err(|problem| problem.detail)?)
         }
         Asked::StoredKey(act) => {
             let done = state.act_on_stored_key(&act).await;
@@ -238,15 +250,19 @@ pub(crate) fn ask(data_dir: &Path, asked: &Asked) -> Result<Option<Value>, Error
         connected => connected.map_err(remote)?,
     };
     let timeout = match asked {
-        Asked::Status | Asked::Keys | Asked::Key(_) | Asked::AccessKeysChanged | Asked::SubjectRequest(_) => {
-            Some(ANSWER_TIMEOUT)
-        }
+        Asked::Status
+        | Asked::Keys
+        | Asked::Key(_)
+        | Asked::AccessKeysChanged
+        | Asked::SubjectRequest(_)
+        | Asked::SubjectRequests => Some(ANSWER_TIMEOUT),
         // One takes as long as the data are large, the others may wait for commits of tables, or for questions that run.
         Asked::Backup(_)
         | Asked::Reload
         | Asked::StoredKey(_)
-        | Asked::EraseSubjects(_)
-        | Asked::PlanErasure(_) => None,
+        | Asked::OnSubjects(..)
+        | Asked::PlanErasure(_)
+        | Asked::LiftSubjectRequest(..) => None,
     };
     stream.set_read_timeout(timeout).map_err(remote)?;
     let line = serde_json::to_string(asked).map_err(|e| Error::Usage(e.to_string()))?;

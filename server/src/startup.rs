@@ -23,7 +23,7 @@ use shoal_retention::{KnownTimes, Retention, plausible};
 use shoal_schemas::InForce;
 use shoal_schemas::calendar::day_of;
 use shoal_storage::{
-    BudgetLedger, Consents, DataKeys, EpochKeys, Erasures, KeyPlace, Opened, Store, has_tables,
+    BudgetLedger, Consents, DataKeys, EpochKeys, KeyPlace, Opened, Refused, Store, SubjectActs, has_tables,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -35,7 +35,6 @@ use crate::clocks::{self, Clocks};
 use crate::config::Config;
 use crate::consent_files;
 use crate::definitions;
-use crate::erasures;
 use crate::error::Error;
 use crate::file_keys::audit_place;
 use crate::http;
@@ -48,6 +47,7 @@ use crate::reload::Reload;
 use crate::running::{Listener, Running};
 use crate::served_time::ServedTime;
 use crate::state::{Services, State};
+use crate::subjects;
 use crate::tables_place::{self, TablesPlace};
 use crate::tls;
 use crate::{key_check, key_file, withdrawals_start};
@@ -63,7 +63,8 @@ struct Peers {
     /// It holds the lock of the data directory, so what else lies there is closed before it.
     store: Store,
     retention: Retention,
-    erasures: Arc<Erasures>,
+    subject_acts: Arc<SubjectActs>,
+    refused: Refused,
     served: Arc<ServedTime>,
     /// From which day on pseudonyms are of canonical identifiers.
     canonical_from_day: i32,
@@ -96,7 +97,7 @@ pub(crate) async fn start_with(
         definitions,
         audit,
         retention,
-        erasures,
+        subject_acts,
         served,
         clocks,
         consents,
@@ -116,7 +117,7 @@ pub(crate) async fn start_with(
         ingest,
         engine,
         retention,
-        erasures,
+        subject_acts,
         epoch_keys,
         derives_epochs: keyring.derives_epochs(),
         served,
@@ -213,7 +214,8 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     let canonical_from_day = canonical_day::open(config, had_tables, &served.known(), now_ms)?;
     withdrawals_start::note(&audit, &journals, now_ms).await?;
     // Before any question: who was erased is in no answer, also where older data were put back.
-    let erasures = Arc::new(erasures::open(config, store.suppressed())?);
+    let refused = Refused::default();
+    let subject_acts = Arc::new(subjects::open(config, store.suppressed(), &refused)?);
     // Before the log: a service over a ledger that is in doubt takes no events either.
     let ledger = ledger_start::open(config, &**tables, &audit, now_ms).await?;
     Ok(Peers {
@@ -222,7 +224,8 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
         keyring,
         store,
         retention,
-        erasures,
+        subject_acts,
+        refused,
         served,
         consents,
         ledger,
@@ -272,6 +275,7 @@ async fn build_ingest(
         keyring: Arc::clone(&peers.keyring),
         epoch_keys: peers.epoch_keys.clone(),
         consents: Arc::clone(&peers.consents),
+        refused: peers.refused.clone(),
         store: peers.store.clone(),
         clock: Arc::clone(&peers.clocks.wall),
         served: peers.served.clock(),

@@ -14,7 +14,7 @@ use shoal_privacy::consent::ConsentRecord;
 use shoal_query::Engine;
 use shoal_retention::{Accepted, Permit, Retention};
 use shoal_schemas::{InForce, Region};
-use shoal_storage::{BudgetLedger, Consents, EpochKeys, Erasures, Escrowed, Trouble};
+use shoal_storage::{BudgetLedger, Consents, EpochKeys, Escrowed, SubjectActs, Trouble};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 
@@ -49,7 +49,7 @@ pub(crate) struct State {
     pub(crate) audit: Arc<Audit>,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) retention: Retention,
-    pub(crate) erasures: Arc<Erasures>,
+    pub(crate) subject_acts: Arc<SubjectActs>,
     /// Told when there is an erasure to carry out.
     pub(crate) erasing: Notify,
     epoch_keys: EpochKeys,
@@ -82,7 +82,7 @@ pub(crate) struct Services {
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) retention: Retention,
-    pub(crate) erasures: Arc<Erasures>,
+    pub(crate) subject_acts: Arc<SubjectActs>,
     pub(crate) epoch_keys: EpochKeys,
     /// Whether the key file is of version 1.
     pub(crate) derives_epochs: bool,
@@ -112,7 +112,7 @@ impl State {
             ingest: services.ingest,
             engine: services.engine,
             retention: services.retention,
-            erasures: services.erasures,
+            subject_acts: services.subject_acts,
             erasing: Notify::new(),
             epoch_keys: services.epoch_keys,
             derives_epochs: services.derives_epochs,

@@ -10,7 +10,7 @@
 //! ```
 //! The line that begins it is durable before anything is written, and another one of the same id says how it ended and how much was
 //! copied. Invariants: without both lines nothing is left of a copy; a copy that fails leaves nothing; what an expiry hides from
-//! questions is in no copy. Not here: how a table is copied (`shoal-storage`), the command (`cli/tables.rs`).
+//! questions is in no copy, nor is what an act on a person hides from them. Not here: how a table is copied (`shoal-storage`), the command (`cli/tables.rs`).
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ use crate::error::Error;
 use crate::key_file::folder;
 use crate::outside::check_outside;
 use crate::tables_place::TablesPlace;
-use crate::{definitions, startup};
+use crate::{definitions, startup, subjects};
 
 /// A file that says that a copy was not finished.
 const UNFINISHED: &str = "copy-unfinished";
@@ -71,6 +71,7 @@ pub(crate) async fn copy(
     check_empty(&to)?;
     let place = TablesPlace::look(config)?;
     let copies = TableCopies::new(Arc::clone(place.objects()), startup::data_keys_to_read(config)?, &to);
+    let copies = copies.without(subjects::suppressed(config)?);
     let tables = wanted(&copies, asked.tables, config)?;
     let registry = definitions::read(config.schemas_dir.as_deref())?;
     let lines = Lines::begin(config, &tables, clocks::checked(clock)?).await?;

@@ -100,9 +100,9 @@ pub enum StorageError {
         /// What is wrong, without anything that the record says.
         reason: String,
     },
-    /// An erasure that is not recorded, or not so. Nothing was changed.
-    #[error("the erasure {id} is refused: {reason}")]
-    Erasure {
+    /// An act on a person that is not recorded, or not so. Nothing was changed.
+    #[error("the request {id} is refused: {reason}")]
+    SubjectAct {
         /// What it is called.
         id: uuid::Uuid,
         /// Why.

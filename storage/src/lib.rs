@@ -3,7 +3,8 @@
 //! - `tables`: a Delta table for each region and kind, on an object store
 //! - `consents`: what is recorded about subjects' consents, one file for each region
 //! - `suppressed`: whose rows are in no new release
-//! - `erasures`: which erasures are recorded, and which of them are done
+//! - `refused`: of whom nothing new is kept
+//! - `subject_acts`: which erasures and restrictions are recorded, and how far they are
 //! - `underway`: what was begun before a moment
 //! - `spending`: what was spent of each block's privacy budget, and the answers it bought
 //!
@@ -18,14 +19,15 @@
 
 mod consents;
 mod days;
-mod erasures;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod keys;
 mod redb_file;
+mod refused;
 mod spending;
+mod subject_acts;
 mod suppressed;
 mod tables;
 mod underway;
@@ -34,15 +36,16 @@ pub use consents::{
     ConsentChange, Consents, Effect, JournalForm, JournalFound, JournalStart, Opened, RecordForm,
     hold_journals, look_at_journals, look_at_sealed_journals,
 };
-pub use erasures::{Erased, Erasure, ErasurePlaces, ErasureState, Erasures};
 pub use error::StorageError;
 pub use keys::{DataKeys, EpochKeys, EpochScope, Escrowed, Kept, KeyId, KeyPlace, KeyScope};
 pub use redb_file::Trouble;
+pub use refused::{Refused, RefusedDigests, Refusing};
 pub use spending::{
     Block, BlockSpending, BudgetLedger, Charge, Checkpoint, DayLimits, Doubt, Found, LedgerFiles, Order,
     PartId, PartOrder, PossiblySpent, Reservation, Reserved, Shortage, SpendingCaps, SpendingFilter,
     SpendingItem,
 };
+pub use subject_acts::{ActKind, ActPlaces, ActState, Erased, Ground, Restriction, SubjectAct, SubjectActs};
 pub use suppressed::{Subjects, Suppressed};
 pub use tables::{
     AppendReport, Captured, CompactPolicy, CompactReport, DAY_FILES_MAX, EVENTS_MAX, ErasedRows,

@@ -1,7 +1,7 @@
-//! Whose rows are in no new release, of each region: their erasure is recorded, and their rows may still be there.
+//! Whose rows are in no new release, of each region: their erasure is recorded and their rows may still be there, or processing is restricted.
 //!
 //! Invariants: a reader sees every subject that was put in before it began, for as long as it reads; whoever puts some in can wait until
-//! the readers have ended that may not. Not here: why they are in it and for how long (`erasures`), what reads (`shoal-query`).
+//! the readers have ended that may not. Not here: why they are in it and for how long (`subject_acts`), what reads (`shoal-query`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 

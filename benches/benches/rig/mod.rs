@@ -10,7 +10,7 @@ use shoal_ingest::{
 use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::Keyring;
 use shoal_schemas::{Protocol, Region, Registry};
-use shoal_storage::{Consents, EpochKeys, Store};
+use shoal_storage::{Consents, EpochKeys, Refused, Store};
 
 /// The parts over a directory, with keys that nobody knows.
 pub(crate) async fn parts(dir: &Path, consents: Consents<ConsentRecord>, clock: fn() -> i64) -> IngestParts {
@@ -19,6 +19,7 @@ pub(crate) async fn parts(dir: &Path, consents: Consents<ConsentRecord>, clock: 
         keyring: Arc::new(Keyring::ephemeral()),
         epoch_keys: EpochKeys::ephemeral(),
         consents: Arc::new(consents),
+        refused: Refused::default(),
         store: Store::open(&url::Url::from_directory_path(dir).unwrap()).await.unwrap(),
         clock: Arc::new(clock),
         served: Arc::new(clock),

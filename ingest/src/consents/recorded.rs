@@ -1,15 +1,15 @@
 //! The recorded consents: written by `POST /v1/consents` and by what consent managers say, asked by the gate.
 //!
 //! Invariants: what could not be read is never taken for nothing; a change is answered as recorded when it is durable in every
-//! region that it is for, and when one region fails the others are written all the same. Not here: the files
-//! (`shoal-storage`, `consents`).
+//! region that it is for, and when one region fails the others are written all the same; of whom an act on persons says so nothing is
+//! kept, whatever is recorded. Not here: the files (`shoal-storage`, `consents`, `refused`).
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use shoal_privacy::consent::{ConsentDigest, ConsentIndex, ConsentRecord, UnreadableConsents};
 use shoal_schemas::{Programme, Region};
-use shoal_storage::{ConsentChange, Consents, Effect, StorageError};
+use shoal_storage::{ConsentChange, Consents, Effect, Refused, Refusing, StorageError};
 
 use super::{
     change::{Change, Place},
@@ -22,7 +22,10 @@ use crate::{
 
 /// The recorded consents, as the gate asks for them. No `Debug`.
 #[derive(Clone)]
-pub(crate) struct Recorded(pub(super) Arc<Consents<ConsentRecord>>);
+pub(crate) struct Recorded {
+    pub(super) consents: Arc<Consents<ConsentRecord>>,
+    refused: Refused,
+}
 
 /// What `POST /v1/consents` answers: nothing of what was recorded before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,8 +40,8 @@ pub struct ConsentAnswer {
 }
 
 impl Recorded {
-    pub(crate) fn new(consents: Arc<Consents<ConsentRecord>>) -> Recorded {
-        Recorded(consents)
+    pub(crate) fn new(consents: Arc<Consents<ConsentRecord>>, refused: Refused) -> Recorded {
+        Recorded { consents, refused }
     }
 
     /// Records the changes, those of one region together and in their order. Blocks until they are durable in all regions.
@@ -95,7 +98,7 @@ impl Recorded {
                 after: &after[at],
             })
             .collect();
-        self.0.change(region, &list)
+        self.consents.change(region, &list)
     }
 }
 
@@ -128,10 +131,17 @@ impl ConsentIndex for Recorded {
         programme: Programme,
         subject: &ConsentDigest,
     ) -> Result<Option<ConsentRecord>, UnreadableConsents> {
-        self.0.get(region, programme, subject.into_bytes()).map_err(|error| {
+        let recorded = self.consents.get(region, programme, subject.into_bytes()).map_err(|error| {
             tracing::error!(%error, "the recorded consents could not be read");
             UnreadableConsents
-        })
+        })?;
+        let Some(why) = self.refused.of(region, programme, subject.into_bytes()) else { return Ok(recorded) };
+        let mut record = recorded.unwrap_or_default();
+        match why {
+            Refusing::Restricted => record.restricted = true,
+            Refusing::Erased => record.erased = true,
+        }
+        Ok(Some(record))
     }
 }
 

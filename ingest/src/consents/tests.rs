@@ -9,7 +9,7 @@ use shoal_privacy::{
 };
 use shoal_schemas::{IdentifierKind, Programme, Region, Registry};
 
-use shoal_storage::{ConsentChange, Effect};
+use shoal_storage::{ConsentChange, Effect, Refused};
 
 use super::*;
 use crate::{
@@ -52,7 +52,7 @@ impl Place {
     }
 
     fn open(&self) -> Recorded {
-        Recorded::new(Arc::new(open_consents(self.dir.path()).unwrap()))
+        Recorded::new(Arc::new(open_consents(self.dir.path()).unwrap()), Refused::default())
     }
 
     fn read(&self, body: &str, received_ms: i64) -> Result<Vec<Change>, Refusal> {
@@ -174,7 +174,8 @@ fn a_withdrawal_that_one_region_cannot_keep_is_kept_by_the_others_and_sent_again
         },
         decode: |bytes| ConsentRecord::decode(bytes).map_err(|e| e.to_string()),
     };
-    let consents = Recorded::new(Arc::new(Consents::open(place.dir.path(), form).unwrap()));
+    let consents =
+        Recorded::new(Arc::new(Consents::open(place.dir.path(), form).unwrap()), Refused::default());
     let refusal = consents.record(&place.read(WITHDRAW, NOW).unwrap()).unwrap_err();
     assert_eq!((refusal.code, refusal.retry_after_s), (RefusalCode::Unavailable, Some(5)));
     assert_eq!(refusal.reason, "recorded in DE, and not in SG; send it again");
@@ -259,7 +260,7 @@ fn a_record_under_an_older_spelling_is_changed_with_the_canonical_one() {
             record
         },
     };
-    consents.0.change(Region::De, &[old]).unwrap();
+    consents.consents.change(Region::De, &[old]).unwrap();
     consents.record(&place.read(&body("grant"), NOW + 1).unwrap()).unwrap();
     assert!(of(&spelled).unwrap().history.is_open());
     consents.record(&place.read(&body("withdraw"), NOW + 2).unwrap()).unwrap();

@@ -10,7 +10,7 @@ use shoal_privacy::{
     keyring::{Keyring, Sealed},
 };
 use shoal_schemas::{InForce, Kind, Programme, Region, calendar::HOUR_MS};
-use shoal_storage::{Consents, EpochKeys, Store};
+use shoal_storage::{Consents, EpochKeys, Refused, Store};
 
 use super::places::Places;
 use crate::{
@@ -39,6 +39,8 @@ pub struct IngestParts {
     pub epoch_keys: EpochKeys,
     /// The consents recorded in all regions.
     pub consents: Arc<Consents<ConsentRecord>>,
+    /// Of whom nothing is kept whatever they granted: they are being erased, may not take part, or processing is restricted.
+    pub refused: Refused,
     /// The tables.
     pub store: Store,
     /// The present, ms since 1970.

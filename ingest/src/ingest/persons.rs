@@ -1,8 +1,9 @@
-//! A person who is named by identifiers: under which pseudonyms events of theirs are, and the withdrawal with which an erasure begins.
+//! A person who is named by identifiers: under which pseudonyms events of theirs are, by which digests the gate knows them, and the
+//! withdrawal with which an erasure begins.
 //!
 //! Invariants: no identifier is kept, logged or told; a pseudonym is looked for under each epoch whose keys are there, in both forms of
 //! an identifier where either may have been used. Events that name nobody belong to a unit and not to a person, and are not found.
-//! Not here: what is done with the pseudonyms (`shoal-storage`, `erasures`), who may ask (`shoal-server`).
+//! Not here: what is done with the pseudonyms (`shoal-storage`, `subject_acts`), who may ask (`shoal-server`).
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -108,6 +109,24 @@ impl Ingest {
             }
         }
         found.into_iter().collect()
+    }
+
+    /// By which digests the gate knows the person in a region, ascending by the order of [`shoal_storage::SubjectAct::named`].
+    pub fn digests(
+        &self,
+        person: &Person,
+        programmes: &[Programme],
+        region: Region,
+    ) -> Vec<(Programme, u128)> {
+        let digester = self.judge.keyring().consent_digester(region);
+        // Every event is looked up under the canonical form of its identifiers, whatever it is spelt like.
+        let of = |(kind, value): &(IdentifierKind, String)| {
+            u128::from_be_bytes(digester.digests(*kind, value).canonical.into_bytes())
+        };
+        let digests: BTreeSet<u128> = person.named.iter().map(of).collect();
+        let of =
+            |programme: &Programme| digests.iter().map(|digest| (*programme, *digest)).collect::<Vec<_>>();
+        Programme::ALL.iter().filter(|programme| programmes.contains(programme)).flat_map(of).collect()
     }
 
     /// What a request about these persons is called: the same for the same persons, scope and key, and telling nothing about them.

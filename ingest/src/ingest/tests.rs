@@ -7,7 +7,7 @@ use std::path::Path;
 
 use shoal_privacy::keyring::Keyring;
 use shoal_schemas::{Kind, Programme, Protocol, Registry};
-use shoal_storage::{EpochKeys, Store};
+use shoal_storage::{EpochKeys, Refused, Store};
 
 use super::{refused_batches::MESSAGES_MAX, *};
 use crate::config::UnitKeyConfig;
@@ -16,12 +16,17 @@ use crate::grant::KeyKind;
 const NOW_MS: i64 = 1_790_000_000_000;
 
 async fn open(root: &Path, keyring: &Arc<Keyring>) -> Ingest {
+    open_refusing(root, keyring, Refused::default()).await
+}
+
+async fn open_refusing(root: &Path, keyring: &Arc<Keyring>, refused: Refused) -> Ingest {
     let store = Store::open(&url::Url::from_directory_path(root).unwrap()).await.unwrap();
     let parts = IngestParts {
         definitions: Arc::new(Registry::load(None).unwrap()).into(),
         keyring: Arc::clone(keyring),
         epoch_keys: EpochKeys::ephemeral(),
         consents: Arc::new(crate::open_consents(root).unwrap()),
+        refused,
         store,
         clock: Arc::new(|| NOW_MS),
         served: Arc::new(|| NOW_MS),

@@ -12,7 +12,7 @@ use shoal_files::host;
 use shoal_ingest::{Ingest, IngestConfig, IngestError, IngestParts, Metrics, UnitKeyConfig, open_consents};
 use shoal_privacy::consent::ConsentRecord;
 use shoal_schemas::{Kind, Region, Registry, calendar::day_of};
-use shoal_storage::{CompactPolicy, Consents, EpochKeys, Snapshot, StorageError, Store, Table};
+use shoal_storage::{CompactPolicy, Consents, EpochKeys, Refused, Snapshot, StorageError, Store, Table};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -76,6 +76,7 @@ impl Process {
             keyring: Arc::clone(&world.keyring),
             epoch_keys: EpochKeys::ephemeral(),
             consents: consents(),
+            refused: Refused::default(),
             store: store.clone(),
             clock: Arc::new(host::now_ms),
             served: Arc::new(move || served.true_ms()),

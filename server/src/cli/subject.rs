@@ -4,13 +4,15 @@
 //! echo '{"user_id": "u-1", "install_id": ["i-1", "i-2"]}' | shoal subject erase --wait
 //! echo '{"user_id": "u-1"}' | shoal subject erase --dry-run
 //! shoal subject erase --file deleted-accounts.ndjson --idempotency-key 2026-12-01
+//! echo '{"user_id": "u-1"}' | shoal subject restrict --ground accuracy --review-on 2027-01-31
 //! shoal subject state 5c1dd7a4-0f6e-4d5b-9d3a-7c2f1c1f9a10
+//! shoal subject lift 5c1dd7a4-0f6e-4d5b-9d3a-7c2f1c1f9a10 --informed
 //! ```
 //! Persons are read from standard input or from a file, one JSON object a line, and never from the command line, which other accounts of the
-//! machine can see. Invariant: no identifier is printed. Not here: what an erasure does (`erasures.rs`).
+//! machine can see. Invariant: no identifier is printed. Not here: what is done (`subjects.rs`, `erasures.rs`).
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -22,9 +24,9 @@ use uuid::Uuid;
 use super::data_dir;
 use super::output::print_either;
 use crate::config::Config;
-use crate::erasures::{EraseAsked, Named};
 use crate::error::Error;
 use crate::operator_socket::{self, Asked};
+use crate::subjects::{ActWord, LiftAsked, Named, Rows, SubjectsAsked};
 
 /// So many bytes of persons go to the service at a time: a line of the socket has room for them, and for one person more.
 const PART_BYTES: usize = 32 << 10;
@@ -38,31 +40,99 @@ pub(super) enum SubjectCommand {
     /// Erases everything that is kept of persons: withdraws what they granted, takes their rows out of every new answer at once, and
     /// then from the tables and the disk.
     Erase(EraseArgs),
+    /// Erases persons, and keeps nothing of them any more until it is lifted, whatever is granted: for a child, or whoever else may
+    /// not take part.
+    Exclude(ExcludeArgs),
+    /// Restricts the processing of what is kept of persons: their rows stay and are in no new answer, and nothing new of them is kept,
+    /// until it is lifted.
+    Restrict(RestrictArgs),
+    /// Records that persons object: withdraws what they granted, and erases or restricts what is kept.
+    Object(ObjectArgs),
+    /// Lifts a restriction or an exclusion.
+    Lift(LiftArgs),
+    /// Lists the restrictions and exclusions that are in force.
+    List {
+        /// Prints them as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Tells how far a request has come.
     State(StateArgs),
 }
 
+/// Who is meant, and where.
 #[derive(Args)]
-pub(super) struct EraseArgs {
+pub(super) struct PersonsArgs {
     /// File of persons, one JSON object a line with user_id, install_id, device_id, serial_number. Without it: standard input.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Programme whose rows go; may be given twice. Without it: both.
+    /// Programme that is meant; may be given twice. Without it: both.
     #[arg(long, value_parser = programme)]
     programme: Vec<Programme>,
-    /// Regions in which they go, as DE,US. Without it: all.
+    /// Regions that are meant, as DE,US. Without it: all.
     #[arg(long, value_delimiter = ',', value_parser = region)]
     regions: Vec<Region>,
     /// Name of this request: the same persons sent again under it are the same request.
     #[arg(long)]
     idempotency_key: Option<String>,
+    /// Prints the requests as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct EraseArgs {
+    #[command(flatten)]
+    persons: PersonsArgs,
     /// Tells how many rows would go, and changes nothing.
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
     /// Returns when nothing is left of the persons.
     #[arg(long)]
     wait: bool,
-    /// Prints the requests as JSON.
+}
+
+#[derive(Args)]
+pub(super) struct ExcludeArgs {
+    #[command(flatten)]
+    persons: PersonsArgs,
+    /// Returns when nothing is left of the persons.
+    #[arg(long)]
+    wait: bool,
+}
+
+#[derive(Args)]
+pub(super) struct RestrictArgs {
+    #[command(flatten)]
+    persons: PersonsArgs,
+    /// Why: accuracy, unlawful, legal-claim or objection.
+    #[arg(long)]
+    ground: String,
+    /// Day on which it is looked at again, as 2027-01-31, within a year.
+    #[arg(long, value_name = "DAY")]
+    review_on: String,
+}
+
+#[derive(Args)]
+pub(super) struct ObjectArgs {
+    #[command(flatten)]
+    persons: PersonsArgs,
+    /// Restricts what is kept, until the objection is weighed, in place of erasing it.
+    #[arg(long, requires = "review_on")]
+    restrict: bool,
+    /// Day on which the restriction is looked at again, as 2027-01-31, within a year.
+    #[arg(long, value_name = "DAY", requires = "restrict")]
+    review_on: Option<String>,
+}
+
+#[derive(Args)]
+pub(super) struct LiftArgs {
+    /// Request, as it was called when it was made.
+    request: Uuid,
+    /// Says that the person was informed that it is lifted. Nothing is lifted without it.
+    #[arg(long)]
+    informed: bool,
+    /// Prints the state as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -86,13 +156,50 @@ fn region(text: &str) -> Result<Region, String> {
 
 pub(super) fn run(config: &Config, command: SubjectCommand) -> Result<ExitCode, Error> {
     data_dir::is_there(config)?;
+    let plain = SubjectsAsked::default();
     match command {
-        SubjectCommand::Erase(args) => erase(config, args),
-        SubjectCommand::State(args) => {
-            let told = ask(config, &Asked::SubjectRequest(args.request))?;
-            print_either(args.json, || told.clone(), || text(std::slice::from_ref(&told)))
+        SubjectCommand::Erase(args) if args.dry_run => {
+            begin(config, &args.persons, &plain, &Asked::PlanErasure, false)
+        }
+        SubjectCommand::Erase(args) => begin(config, &args.persons, &plain, &on(ActWord::Erase), args.wait),
+        SubjectCommand::Exclude(args) => {
+            begin(config, &args.persons, &plain, &on(ActWord::Exclude), args.wait)
+        }
+        SubjectCommand::Restrict(args) => {
+            let (ground, review_on) = (Some(args.ground), Some(args.review_on));
+            let asked = SubjectsAsked { ground, review_on, ..plain };
+            begin(config, &args.persons, &asked, &on(ActWord::Restrict), false)
+        }
+        SubjectCommand::Object(args) => {
+            let rows = Some(if args.restrict { Rows::Restrict } else { Rows::Erase });
+            let asked = SubjectsAsked { rows, review_on: args.review_on, ..plain };
+            begin(config, &args.persons, &asked, &on(ActWord::Object), false)
+        }
+        SubjectCommand::Lift(args) => {
+            let asked = LiftAsked { informed: args.informed };
+            shown(ask(config, &Asked::LiftSubjectRequest(args.request, asked))?, args.json)
+        }
+        SubjectCommand::State(args) => shown(ask(config, &Asked::SubjectRequest(args.request))?, args.json),
+        SubjectCommand::List { json } => {
+            let told = ask(config, &Asked::SubjectRequests)?;
+            print_either(
+                json,
+                || told.clone(),
+                || match told["requests"].as_array() {
+                    Some(requests) if !requests.is_empty() => text(requests),
+                    _ => "nothing is restricted, and nobody is excluded".to_owned(),
+                },
+            )
         }
     }
+}
+
+fn shown(told: Value, as_json: bool) -> Result<ExitCode, Error> {
+    print_either(as_json, || told.clone(), || text(std::slice::from_ref(&told)))
+}
+
+fn on(word: ActWord) -> impl Fn(SubjectsAsked) -> Asked {
+    move |asked| Asked::OnSubjects(word, asked)
 }
 
 fn ask(config: &Config, asked: &Asked) -> Result<Value, Error> {
@@ -102,38 +209,41 @@ fn ask(config: &Config, asked: &Asked) -> Result<Value, Error> {
     })
 }
 
-fn erase(config: &Config, args: EraseArgs) -> Result<ExitCode, Error> {
-    let persons = read(&args)?;
+/// Sends the persons of the input, a part at a time, with what is asked for all of them.
+fn begin(
+    config: &Config,
+    args: &PersonsArgs,
+    what: &SubjectsAsked,
+    how: &dyn Fn(SubjectsAsked) -> Asked,
+    waits: bool,
+) -> Result<ExitCode, Error> {
+    let persons = read(args.file.as_deref())?;
     let mut told = Vec::new();
     for subjects in parts(persons) {
-        let asked = EraseAsked {
+        let asked = SubjectsAsked {
             idempotency_key: args.idempotency_key.clone(),
             subjects,
             programmes: (!args.programme.is_empty()).then(|| args.programme.clone()),
             regions: (!args.regions.is_empty()).then(|| args.regions.clone()),
+            ..what.clone()
         };
-        told.push(ask(
-            config,
-            &if args.dry_run { Asked::PlanErasure(asked) } else { Asked::EraseSubjects(asked) },
-        )?);
+        told.push(ask(config, &how(asked))?);
     }
-    if args.wait {
-        for request in &mut told {
-            while request["state"] != "done" {
-                std::thread::sleep(LOOK_EVERY);
-                let id = request["request"].as_str().and_then(|id| Uuid::parse_str(id).ok());
-                let id = id.ok_or_else(|| Error::Remote("the service told no request".into()))?;
-                *request = ask(config, &Asked::SubjectRequest(id))?;
-            }
+    for request in told.iter_mut().filter(|_| waits) {
+        while request["state"] == "running" {
+            std::thread::sleep(LOOK_EVERY);
+            let id = request["request"].as_str().and_then(|id| Uuid::parse_str(id).ok());
+            let id = id.ok_or_else(|| Error::Remote("the service told no request".into()))?;
+            *request = ask(config, &Asked::SubjectRequest(id))?;
         }
     }
     print_either(args.json, || json!({"requests": told}), || text(&told))
 }
 
 /// The persons of the input.
-fn read(args: &EraseArgs) -> Result<Vec<Named>, Error> {
+fn read(file: Option<&Path>) -> Result<Vec<Named>, Error> {
     let mut input = String::new();
-    let (name, read) = match &args.file {
+    let (name, read) = match file {
         Some(path) => {
             let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
             (path.display().to_string(), file.take(INPUT_BYTES_MAX + 1).read_to_string(&mut input))
@@ -185,15 +295,27 @@ fn text(requests: &[Value]) -> String {
     for request in requests {
         let of = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
         if request["dry_run"] != true {
-            lines.push(format!("request {}: {}", of(request, "request"), of(request, "state")));
+            let mut line = format!(
+                "request {}: {}, {}",
+                of(request, "request"),
+                of(request, "act"),
+                of(request, "state").replace('_', " ")
+            );
+            if let (Some(ground), Some(day)) = (request["ground"].as_str(), request["review_on"].as_str()) {
+                line += &format!(" ({ground}, to be reviewed on {day})");
+            }
+            lines.push(line);
         }
         for region in request["regions"].as_array().into_iter().flatten() {
             if let (Some(rows), Some(files)) = (region["rows"].as_u64(), region["files"].as_u64()) {
                 lines.push(format!("  {}: {rows} rows in {files} files would go", of(region, "region")));
                 continue;
             }
-            let at = region["done_at"].as_str().map(|at| format!(" at {at}")).unwrap_or_default();
-            lines.push(format!("  {}: {}{at}", of(region, "region"), of(region, "state")));
+            let at = [("done_at", "erased"), ("lifted_at", "lifted")].map(|(name, what)| {
+                region[name].as_str().map(|at| format!(", {what} at {at}")).unwrap_or_default()
+            });
+            let state = of(region, "state").replace('_', " ");
+            lines.push(format!("  {}: {state}{}", of(region, "region"), at.concat()));
         }
     }
     lines.join("\n")
@@ -203,7 +325,7 @@ fn text(requests: &[Value]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::erasures::Values;
+    use crate::subjects::Values;
 
     #[test]
     fn persons_are_read_a_line_each_and_a_line_that_is_none_is_named() {
@@ -230,8 +352,13 @@ mod tests {
 
     #[test]
     fn a_request_is_told_by_region() {
-        let request = json!({"request": "r", "state": "running", "regions": [
+        let request = json!({"request": "r", "act": "erase", "state": "running", "regions": [
             {"region": "DE", "state": "done", "done_at": "2026-12-01T00:00:00Z"}, {"region": "US", "state": "running"}]});
-        assert_eq!(text(&[request]), "request r: running\n  DE: done at 2026-12-01T00:00:00Z\n  US: running");
+        let told = "request r: erase, running\n  DE: done, erased at 2026-12-01T00:00:00Z\n  US: running";
+        assert_eq!(text(&[request]), told);
+        let request = json!({"request": "r", "act": "restrict", "state": "in_force", "ground": "accuracy", "review_on": "2027-01-31",
+            "regions": [{"region": "DE", "state": "in_force"}]});
+        let told = "request r: restrict, in force (accuracy, to be reviewed on 2027-01-31)\n  DE: in force";
+        assert_eq!(text(&[request]), told);
     }
 }

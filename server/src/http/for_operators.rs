@@ -15,6 +15,7 @@ use crate::http::bound::Bound;
 use crate::http::connections::{self, Bounds, Entrance, Gate, limits};
 use crate::problem::{Problem, ProblemType};
 use crate::state::State;
+use crate::subjects;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// More than anybody needs who reads metrics.
@@ -50,6 +51,7 @@ pub(crate) fn bind_metrics(state: &web::Data<State>) -> Result<Option<Bound>, Er
 }
 
 async fn metrics(state: web::Data<State>) -> HttpResponse {
+    subjects::count(&state);
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &state.registry) {
         Ok(()) => HttpResponse::Ok().content_type(OPENMETRICS).body(text),

@@ -70,6 +70,11 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .route("/v1/retention/plan", [("GET", web::get().to(retention::plan))])
         .route("/v1/retention/runs", [("POST", web::post().to(retention::run))])
         .route("/v1/subjects/erase", [("POST", web::post().to(subjects::erase))])
+        .route("/v1/subjects/exclude", [("POST", web::post().to(subjects::exclude))])
+        .route("/v1/subjects/restrict", [("POST", web::post().to(subjects::restrict))])
+        .route("/v1/subjects/object", [("POST", web::post().to(subjects::object))])
+        .route("/v1/subjects/requests", [("GET", web::get().to(subjects::list))])
+        .route("/v1/subjects/requests/{id}/lift", [("POST", web::post().to(subjects::lift))])
         .route("/v1/subjects/requests/{id}", [("GET", web::get().to(subjects::told))])
         .route("/healthz", both(|| web::to(operation::healthz)))
         .route("/readyz", both(|| web::to(operation::readyz)));

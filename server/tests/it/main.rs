@@ -108,6 +108,7 @@ mod query;
 mod regions;
 mod reload;
 mod restore;
+mod restriction;
 mod retention;
 mod sdk;
 mod sealed;

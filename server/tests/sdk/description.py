@@ -171,6 +171,19 @@ def operators(api, keys):
     api.compare(200, "GET", pattern, path=f"/v1/subjects/requests/{told['request']}", key=keys["officer"])
     api.compare(404, "GET", pattern, path="/v1/subjects/requests/1f0e5d9c-6c6e-4a53-9a3c-0b9c4b1d7a10", key=keys["officer"])
     api.compare(403, "POST", "/v1/subjects/erase", key=keys["analyst"], body=persons)
+    more = {"restrict": {"ground": "accuracy", "review_on": "2026-12-24"}, "object": {"rows": "erase"}, "exclude": {}}
+    for act, members in more.items():
+        body = {**persons, **members}
+        told = json.loads(api.compare(200, "POST", f"/v1/subjects/{act}", key=keys["officer"], body=body))
+        api.compare(403, "POST", f"/v1/subjects/{act}", key=keys["analyst"], body=body)
+        api.compare(422, "POST", f"/v1/subjects/{act}", key=keys["officer"], body={"subjects": []})
+    api.compare(200, "GET", "/v1/subjects/requests", key=keys["officer"])
+    api.compare(403, "GET", "/v1/subjects/requests", key=keys["analyst"])
+    path = f"/v1/subjects/requests/{told['request']}/lift"
+    for status, key, body in [(403, "analyst", {"informed": True}), (422, "officer", {}), (200, "officer", {"informed": True})]:
+        api.compare(status, "POST", pattern + "/lift", path=path, key=keys[key], body=body)
+    unknown = "/v1/subjects/requests/1f0e5d9c-6c6e-4a53-9a3c-0b9c4b1d7a10/lift"
+    api.compare(404, "POST", pattern + "/lift", path=unknown, key=keys["officer"], body={"informed": True})
     api.compare(422, "POST", "/v1/subjects/erase", key=keys["officer"], body={"subjects": []})
     api.compare(200, "GET", "/healthz")
     api.compare(200, "GET", "/readyz")

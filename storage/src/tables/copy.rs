@@ -6,7 +6,8 @@
 //!    +--------------------------------+ it has left the table meanwhile, by a merge or a purge
 //! ```
 //! Nothing is locked, so a service may run: it replaces no file, and what it removes is missed and looked for in a newer version.
-//! A file whose key is gone is left out, and is told.
+//! A file whose key is gone is left out, and is told. Rows of whoever is in no release (an erasure that is not done, a restriction) are
+//! left out, and are not told.
 //!
 //! Invariants: the table is only read; a copy has the rows of one version of it, but for days that are expired when its log is written;
 //! the log comes last, so that what a crash leaves is no table; what is made is for its owner alone; memory is a batch of rows, a page
@@ -24,6 +25,7 @@ use shoal_schemas::{Kind, Region};
 
 use crate::error::{Result, StorageError};
 use crate::keys::DataKeys;
+use crate::suppressed::{Subjects, Suppressed};
 use crate::tables::encryption::TableKeys;
 use crate::tables::live_file::LiveFile;
 use crate::tables::log::{self, LOG_FOLDER, Log};
@@ -45,6 +47,7 @@ pub struct TableCopies {
     from: Arc<dyn Objects>,
     keys: Option<Arc<DataKeys>>,
     to: Arc<dyn Objects>,
+    suppressed: Suppressed,
 }
 
 /// What came of copying a table.
@@ -73,7 +76,12 @@ pub struct TableCopied {
 impl TableCopies {
     /// Copies from a place to a directory, which is laid out alike: `<region>/tables/<kind>`.
     pub fn new(from: Arc<dyn Objects>, keys: Option<Arc<DataKeys>>, to: &Path) -> TableCopies {
-        TableCopies { from, keys, to: Arc::new(Disk::new(to).private()) }
+        TableCopies { from, keys, to: Arc::new(Disk::new(to).private()), suppressed: Suppressed::default() }
+    }
+
+    /// The same, in which rows of these are left out.
+    pub fn without(self, suppressed: Suppressed) -> TableCopies {
+        TableCopies { suppressed, ..self }
     }
 
     /// Whether there is such a table. Blocks.
@@ -97,7 +105,7 @@ impl TableCopies {
         is_expired: &dyn Fn(&LiveFile) -> bool,
     ) -> Result<TableCopied> {
         let from = table_objects(&self.from, region, kind)?;
-        let from = Original::open(from, self.table_keys(region, kind))?;
+        let from = Original::open(from, self.table_keys(region, kind), self.suppressed.of(region))?;
         let mut copy = Copy::new(table_objects(&self.to, region, kind)?, region, kind);
         let mut snapshot = from.newest().await?;
         for _ in 0..VERSIONS_MAX {
@@ -130,14 +138,15 @@ struct Original {
     objects: Arc<dyn Objects>,
     log: Log,
     keys: TableKeys,
+    suppressed: Arc<Subjects>,
 }
 
 impl Original {
-    fn open(objects: Arc<dyn Objects>, keys: TableKeys) -> Result<Original> {
+    fn open(objects: Arc<dyn Objects>, keys: TableKeys, suppressed: Arc<Subjects>) -> Result<Original> {
         // A disk refuses to list symbolic links.
         objects.list("").map_err(StorageError::io(objects.path("")))?;
         let log = Log::open(&format!("{}/{}", keys.region, keys.kind), Arc::clone(&objects))?;
-        Ok(Original { objects, log, keys })
+        Ok(Original { objects, log, keys, suppressed })
     }
 
     /// The table at its newest version.
@@ -160,7 +169,7 @@ impl Original {
             layout: Arc::new(loaded.layout),
             objects: Arc::clone(&self.objects),
             keys: self.keys.clone(),
-            suppressed: Arc::default(),
+            suppressed: Arc::clone(&self.suppressed),
         }
     }
 }
@@ -223,13 +232,13 @@ impl Copy {
         let place = Place { objects: &*self.objects, keys: &self.keys };
         let (layout, schema) = (&snapshot.layout, snapshot.layout.file_schema());
         let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let rows = snapshot.rows(file, &columns, BATCH_ROWS)?;
+        let mut rows = snapshot.rows(file, &columns, BATCH_ROWS)?;
         let mut draft = Draft::create(place, file.path.clone(), Arc::clone(&schema), file.rows)?;
-        for batch in rows {
+        for batch in rows.by_ref() {
             draft.write(&layout.conform(&batch?)?)?;
         }
         let written = draft.publish(place)?;
-        let found = written.file.rows;
+        let found = rows.passed();
         if found != file.rows {
             delete(&*self.objects, &[written]);
             return Err(StorageError::RowCount { table: file.path.clone(), expected: file.rows, found });
@@ -256,6 +265,8 @@ impl Copy {
         // The day may have changed since they were copied.
         self.expired += self.leave_out(is_expired);
         self.unreadable.retain(|_, file| !is_expired(file));
+        // All of their rows were left out.
+        self.leave_out(&|written| written.rows == 0);
         let files: Vec<WrittenFile> = self.files.into_values().collect();
         log.write(0, log::creation_with(&snapshot.layout, &files)?).await?;
         let loaded = log.load().await?;

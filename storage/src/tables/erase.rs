@@ -11,7 +11,7 @@
 //!
 //! Invariants: one commit for each file, of one that is still live; rows read = rows written + copies + rows erased before it; the other
 //! rows have the values that they had. It may be cut off anywhere, and repeated. What is encrypted with a key that was destroyed is
-//! no more, and left alone. Not here: whose rows (`erasures`), how rows are left out (`merge`), the old bytes (`purge`).
+//! no more, and left alone. Not here: whose rows (`subject_acts`), how rows are left out (`merge`), the old bytes (`purge`).
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -44,6 +44,7 @@ pub struct FileRows {
     rows: u64,
     size: ReadSize,
     suppressed: Arc<Subjects>,
+    passed: u64,
     _files: Arc<Vec<LiveFile>>,
 }
 
@@ -103,7 +104,8 @@ impl Snapshot {
             .build()?;
         let (path, _files) = (self.objects.path(&file.path), Arc::clone(&self.files));
         let suppressed = Arc::clone(&self.suppressed);
-        Ok(FileRows { reader, path, schema, day: file.day, rows: file.rows, size, suppressed, _files })
+        let (day, rows) = (file.day, file.rows);
+        Ok(FileRows { reader, path, schema, day, rows, size, suppressed, passed: 0, _files })
     }
 }
 
@@ -176,6 +178,11 @@ impl FileRows {
         self.rows
     }
 
+    /// Rows of the file that were read, whether they were left out or not.
+    pub(super) fn passed(&self) -> u64 {
+        self.passed
+    }
+
     /// About the most memory that reading it takes.
     pub fn bytes_max(&self) -> usize {
         self.size.dictionaries.saturating_add(self.size.others)
@@ -226,7 +233,10 @@ impl Iterator for FileRows {
 
     fn next(&mut self) -> Option<Result<RecordBatch>> {
         match self.reader.next()? {
-            Ok(batch) => Some(self.made_of(&batch)),
+            Ok(batch) => {
+                self.passed += batch.num_rows() as u64;
+                Some(self.made_of(&batch))
+            }
             Err(error) => Some(Err(StorageError::of(&self.path)(error.into()))),
         }
     }

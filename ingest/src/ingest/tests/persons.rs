@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use shoal_schemas::IdentifierKind::{self, Device, Install, Session, User};
+use shoal_storage::Refusing;
 
 use super::*;
 
@@ -81,6 +82,44 @@ async fn who_is_withdrawn_by_an_officer_is_withheld_in_every_region_until_a_new_
         let answer = ingest.accept(request(&event(id, country)), &grant()).await.unwrap();
         assert_eq!((answer.accepted, answer.withheld), (0, 1), "{country}");
     }
+    ingest.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_whom_an_act_refuses_nothing_is_kept_in_that_region_and_programme_whatever_they_are_spelt_like() {
+    let root = tempfile::tempdir().unwrap();
+    let refused = Refused::default();
+    let ingest = open_refusing(root.path(), &Arc::new(Keyring::ephemeral()), refused.clone()).await;
+    let event = |id: u32, who: &str, country: &str| {
+        format!(r#"{{"id":"{id}","event":"app_open",{who},"country":"{country}"}}"#)
+    };
+    let codes =
+        async |body: &str| match ingest.accept(request(body), &grant()).await.unwrap().events.as_slice() {
+            [Outcome::Withheld(code)] => Some(*code),
+            [Outcome::Accepted] => None,
+            other => panic!("{other:?}"),
+        };
+    let digests = ingest.digests(&person(&[(Install, "b81d"), (User, "kermit")]), Programme::ALL, Region::De);
+    assert_eq!(digests.len(), 4, "two identifiers in two programmes");
+    assert!(
+        digests.windows(2).all(|two| two[0].0 as usize <= two[1].0 as usize),
+        "in the order of programmes"
+    );
+    let of_user = digests.iter().filter(|(programme, _)| *programme == Programme::UserExperience);
+    let all = |why| of_user.clone().map(|named| (*named, why)).collect();
+    for (n, (why, code)) in
+        [(Refusing::Restricted, "restricted"), (Refusing::Erased, "erased")].into_iter().enumerate()
+    {
+        refused.set(Region::De, all(why));
+        let n = 10 * u32::try_from(n).unwrap();
+        assert_eq!(codes(&event(n, r#""install_id":" B81D ""#, "DE")).await, Some(code));
+        let both = r#""user_id":"piggy","install_id":"b81d""#;
+        assert_eq!(codes(&event(n + 1, both, "DE")).await, Some(code), "who shares the phone");
+        assert_eq!(codes(&event(n + 2, r#""user_id":"piggy""#, "DE")).await, None);
+        assert_eq!(codes(&event(n + 3, r#""user_id":"kermit""#, "US")).await, None, "another region");
+    }
+    refused.set(Region::De, shoal_storage::RefusedDigests::default());
+    assert_eq!(codes(&event(30, r#""user_id":"kermit""#, "DE")).await, None);
     ingest.stop().await.unwrap();
 }
 

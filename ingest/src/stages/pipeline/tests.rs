@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use shoal_privacy::consent::{ConsentDigest, ConsentRecord, Grant};
 use shoal_schemas::{IdentifierKind, Programme, Protocol, Region, calendar::day_of};
-use shoal_storage::{ConsentChange, Consents, Effect};
+use shoal_storage::{ConsentChange, Consents, Effect, Refused};
 
 use super::*;
 use crate::{
@@ -48,7 +48,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let consents = Arc::new(open_consents(dir.path()).unwrap());
         World {
-            recorded: Recorded::new(Arc::clone(&consents)),
+            recorded: Recorded::new(Arc::clone(&consents), Refused::default()),
             consents,
             layout: RowLayout::new(&registry),
             registry,

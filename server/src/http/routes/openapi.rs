@@ -23,7 +23,8 @@ const KEY_IN_QUERY: &str = "key_in_query";
     paths(
         events::native, events::segment, sentry::envelope, consents::record, validate::validate, schema::show,
         sql::answer, sql::running, sql::cancel, sql::tables, budget::list, keys::own,
-        retention::plan, retention::run, subjects::erase, subjects::told,
+        retention::plan, retention::run, subjects::erase, subjects::exclude, subjects::restrict,
+        subjects::object, subjects::list, subjects::told, subjects::lift,
         operation::healthz, operation::readyz,
     ),
     components(schemas(

@@ -1,22 +1,35 @@
-//! `POST /v1/subjects/erase` and `GET /v1/subjects/requests/{id}`: for officers. Nothing that is told depends on whether there is a row of
-//! anybody: such keys can ask questions, too (`erasures.rs`).
+//! `POST /v1/subjects/{erase, exclude, restrict, object}`, and `/v1/subjects/requests`: for officers. Nothing that is told depends on whether
+//! there is a row of anybody: such keys can ask questions, too (`subjects.rs`).
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use serde_json::Value;
+use tokio::task::JoinError;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::erasures::{self, EraseAsked};
 use crate::http::auth::{self, Presented};
 use crate::http::described::{ProgrammeWord, RegionWord};
 use crate::http::refusals::{self, refusals};
 use crate::problem::{Problem, ProblemType};
 use crate::state::State;
+use crate::subjects::{self, ActWord, LiftAsked, SubjectsAsked};
 
 refusals!(
-    /// Why an erasure does not begin.
-    Erase, Native: refusals::KEY, refusals::BODY,
+    /// Why a request does not begin.
+    Act, Native: refusals::KEY, refusals::BODY,
         &[ProblemType::BadRequest, ProblemType::NotAllowed, ProblemType::Failed]
+);
+
+refusals!(
+    /// Why a restriction or an exclusion is not lifted.
+    Lift, Native: refusals::KEY, refusals::BODY,
+        &[ProblemType::BadRequest, ProblemType::NotAllowed, ProblemType::NoSuchRequest, ProblemType::Failed]
+);
+
+refusals!(
+    /// Why the requests in force are not listed.
+    List, Native: refusals::KEY
 );
 
 refusals!(
@@ -38,10 +51,10 @@ struct NamedSubject {
     serial_number: Vec<String>,
 }
 
-/// Whose rows are erased, and where.
+/// Who is meant, and where.
 #[derive(Serialize, ToSchema)]
-#[schema(as = SubjectErasure)]
-struct SubjectErasure {
+#[schema(as = Subjects)]
+struct Subjects {
     /// The same persons sent again with the same key are the same request.
     #[schema(required = false)]
     idempotency_key: String,
@@ -55,6 +68,41 @@ struct SubjectErasure {
     regions: Vec<String>,
 }
 
+/// Whose processing is restricted, where, why and until when at first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SubjectRestriction)]
+struct SubjectRestriction {
+    /// `accuracy`, `unlawful`, `legal-claim` or `objection`
+    ground: String,
+    /// Day on which it is looked at again, within a year.
+    #[schema(format = Date)]
+    review_on: String,
+    #[serde(flatten)]
+    subjects: Subjects,
+}
+
+/// Who objects, where, and what becomes of their rows.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SubjectObjection)]
+struct SubjectObjection {
+    /// `erase`, as when it is left out, or `restrict`
+    #[schema(required = false)]
+    rows: String,
+    /// Day on which a restriction is looked at again, within a year. It goes with `restrict`.
+    #[schema(required = false, format = Date)]
+    review_on: String,
+    #[serde(flatten)]
+    subjects: Subjects,
+}
+
+/// That a restriction or an exclusion ends.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SubjectLift)]
+struct SubjectLift {
+    /// That the person was informed of it. It must be true.
+    informed: bool,
+}
+
 /// How far a request has come.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SubjectRequest)]
@@ -62,10 +110,19 @@ struct SubjectRequest {
     /// What it is called here.
     #[schema(format = "uuid")]
     request: String,
-    /// `erase`
+    /// `erase`, `exclude` or `restrict`; an objection is one of them.
     act: String,
-    /// `running`, or `done` when nothing of the persons is left in any region of the request.
+    /// `running` while rows go; `in_force` until it is lifted; `lifted`; `done` when nothing of the persons is left in any region of the
+    /// request.
     state: String,
+    #[schema(format = DateTime)]
+    asked_at: String,
+    /// Why processing is restricted.
+    #[schema(required = false)]
+    ground: String,
+    /// Day on which a restriction is looked at again.
+    #[schema(required = false, format = Date)]
+    review_on: String,
     regions: Vec<SubjectRequestRegion>,
 }
 
@@ -74,11 +131,20 @@ struct SubjectRequest {
 struct SubjectRequestRegion {
     #[schema(value_type = RegionWord)]
     region: String,
-    /// `running` or `done`
+    /// `running`, `in_force`, `lifted` or `done`
     state: String,
-    /// When it was done.
+    /// When the rows were gone.
     #[schema(required = false, format = DateTime)]
     done_at: String,
+    /// When it was lifted.
+    #[schema(required = false, format = DateTime)]
+    lifted_at: String,
+}
+
+/// Those that stay in force until they are lifted.
+#[derive(Serialize, ToSchema)]
+struct SubjectRequests {
+    requests: Vec<SubjectRequest>,
 }
 
 /// Erases persons.
@@ -86,21 +152,79 @@ struct SubjectRequestRegion {
     operation_id = "erase_subjects",
     description = "What they have granted is withdrawn, their rows are in no answer to a question that begins after this one is answered, \
         and go from the tables and from the disk within the hour. Released numbers stay as they are. Nothing tells whether there was a row.",
-    request_body(content = SubjectErasure,
+    request_body(content = Subjects,
         example = json!({"idempotency_key": "account-4711", "subjects": [{"user_id": "u-1", "install_id": ["i-1", "i-2"]}]})),
-    responses(
-        (status = 200, description = "It is recorded and in force; the rows go now", body = SubjectRequest),
-        Erase),
+    responses((status = 200, description = "It is recorded and in force; the rows go now", body = SubjectRequest), Act),
     security(("key" = []), ("basic" = [])))]
 pub(super) async fn erase(http: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
+    act(ActWord::Erase, http, payload, state).await
+}
+
+/// Excludes persons.
+#[utoipa::path(post, path = "/v1/subjects/exclude", tag = "rights", summary = "Erase persons and keep nothing of them any more",
+    operation_id = "exclude_subjects",
+    description = "For a child who is found to take part, and whoever else may not: an erasure after which nothing new is kept either, \
+        whatever is granted, until it is lifted.",
+    request_body(content = Subjects, example = json!({"subjects": [{"install_id": "i-1"}]})),
+    responses((status = 200, description = "It is recorded and in force; the rows go now", body = SubjectRequest), Act),
+    security(("key" = []), ("basic" = [])))]
+pub(super) async fn exclude(
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
+    act(ActWord::Exclude, http, payload, state).await
+}
+
+/// Restricts the processing of persons' data.
+#[utoipa::path(post, path = "/v1/subjects/restrict", tag = "rights", summary = "Restrict the processing of what is kept of persons",
+    operation_id = "restrict_subjects",
+    description = "Their rows stay and are in no answer to a question that begins after this one is answered, and nothing new of them is kept, \
+        until it is lifted. What they have granted stays as it is. Rows expire as they would without it.",
+    request_body(content = SubjectRestriction,
+        example = json!({"subjects": [{"user_id": "u-1"}], "ground": "accuracy", "review_on": "2027-01-31"})),
+    responses((status = 200, description = "It is recorded and in force", body = SubjectRequest), Act),
+    security(("key" = []), ("basic" = [])))]
+pub(super) async fn restrict(
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
+    act(ActWord::Restrict, http, payload, state).await
+}
+
+/// Records that persons object.
+#[utoipa::path(post, path = "/v1/subjects/object", tag = "rights", summary = "Record that persons object to the processing of their data",
+    operation_id = "object_subjects",
+    description = "What they have granted for these programmes is withdrawn, so nothing new of them is kept without a new grant. Their rows are in no \
+        answer to a question that begins after this one is answered, and go, or are restricted until somebody has weighed the objection.",
+    request_body(content = SubjectObjection,
+        example = json!({"subjects": [{"user_id": "u-1"}], "programmes": ["user-experience"], "rows": "erase"})),
+    responses((status = 200, description = "It is recorded and in force", body = SubjectRequest), Act),
+    security(("key" = []), ("basic" = [])))]
+pub(super) async fn object(
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
+    act(ActWord::Object, http, payload, state).await
+}
+
+async fn act(
+    word: ActWord,
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
     let wanted = async {
         let officer = auth::officer(&state.keys, Presented::in_header(&http))?;
         let body = state.bodies.read(payload).await?;
-        let asked = serde_json::from_slice::<EraseAsked>(&body).map_err(|_| {
-            let form = "the body must be {\"subjects\": [{\"user_id\": \"..\"}, ..]}, with programmes, regions and idempotency_key if need be";
+        let asked = serde_json::from_slice::<SubjectsAsked>(&body).map_err(|_| {
+            let form = "the body must be {\"subjects\": [{\"user_id\": \"..\"}, ..]}, with programmes, regions, idempotency_key, ground, \
+                review_on and rows if need be";
             Problem::new(ProblemType::BadRequest, form)
         })?;
-        Ok::<_, Problem>((asked.checked(&officer.regions)?, officer.actor()))
+        Ok::<_, Problem>((asked.checked(word, &officer.regions, state.now_ms())?, officer.actor()))
     };
     let (wanted, actor) = match wanted.await {
         Ok(wanted) => wanted,
@@ -108,11 +232,60 @@ pub(super) async fn erase(http: HttpRequest, payload: web::Payload, state: web::
     };
     // On its own task: a client that goes away leaves nothing half done.
     let (background, own) = (state.background.clone(), state.clone());
-    let begun = background.spawn(async move { erasures::begin(&own, wanted, actor).await });
-    match begun.await {
+    answered(background.spawn(async move { subjects::begin(&own, wanted, actor).await }).await)
+}
+
+fn answered(told: Result<Result<Value, Problem>, JoinError>) -> HttpResponse {
+    match told {
         Ok(Ok(told)) => HttpResponse::Ok().json(told),
         Ok(Err(problem)) => problem.response(),
-        Err(_) => Problem::new(ProblemType::Failed, "the erasure broke off; send it again").response(),
+        Err(_) => Problem::new(ProblemType::Failed, "the request broke off; send it again").response(),
+    }
+}
+
+/// Lifts a restriction or an exclusion.
+#[utoipa::path(post, path = "/v1/subjects/requests/{id}/lift", tag = "rights", summary = "Lift a restriction or an exclusion",
+    operation_id = "lift_subject_request",
+    description = "What is kept of the persons is in answers again, and new events are kept where they have granted it. The person must be \
+        informed before (GDPR, Article 18 (3)).",
+    params(("id" = String, Path, description = "`request` of the answer to it", format = "uuid")),
+    request_body(content = SubjectLift, example = json!({"informed": true})),
+    responses((status = 200, description = "It is lifted in all of its regions", body = SubjectRequest), Lift),
+    security(("key" = []), ("basic" = [])))]
+pub(super) async fn lift(
+    http: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<State>,
+    id: web::Path<String>,
+) -> HttpResponse {
+    let asked = async {
+        let officer = auth::officer(&state.keys, Presented::in_header(&http))?;
+        let body = state.bodies.read(payload).await?;
+        let asked = serde_json::from_slice::<LiftAsked>(&body);
+        let form = "the body must be {\"informed\": true}";
+        let asked = asked.map_err(|_| Problem::new(ProblemType::BadRequest, form))?;
+        let id = Uuid::parse_str(&id).map_err(|_| subjects::no_such_request())?;
+        Ok::<_, Problem>((id, asked, officer.regions.clone(), officer.actor()))
+    };
+    let (id, asked, regions, actor) = match asked.await {
+        Ok(asked) => asked,
+        Err(problem) => return problem.response(),
+    };
+    let (background, own) = (state.background.clone(), state.clone());
+    answered(background.spawn(async move { subjects::lift(&own, id, asked, (&regions, actor)).await }).await)
+}
+
+/// Lists what is in force.
+#[utoipa::path(get, path = "/v1/subjects/requests", tag = "rights", summary = "Restrictions and exclusions that are in force",
+    operation_id = "subject_requests",
+    responses(
+        (status = 200, description = "Those of the regions of the key, the oldest first", body = SubjectRequests),
+        List),
+    security(("key" = []), ("basic" = [])))]
+pub(super) async fn list(http: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    match auth::officer(&state.keys, Presented::in_header(&http)) {
+        Ok(officer) => HttpResponse::Ok().json(subjects::in_force(&state, &officer.regions)),
+        Err(problem) => problem.response(),
     }
 }
 
@@ -128,10 +301,9 @@ pub(super) async fn told(http: HttpRequest, state: web::Data<State>, id: web::Pa
     if let Err(problem) = auth::officer(&state.keys, Presented::in_header(&http)) {
         return problem.response();
     }
-    let found = Uuid::parse_str(&id).ok().and_then(|id| erasures::told(&state, id));
+    let found = Uuid::parse_str(&id).ok().and_then(|id| subjects::told(&state, id));
     match found {
         Some(told) => HttpResponse::Ok().json(told),
-        None => Problem::new(ProblemType::NoSuchRequest, "no request is called that, or it was forgotten")
-            .response(),
+        None => subjects::no_such_request().response(),
     }
 }

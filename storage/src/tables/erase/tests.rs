@@ -21,7 +21,7 @@ use crate::tables::append::{Goal, Outcome};
 use crate::tables::table::InFlight;
 use crate::tables::tests::{Fault, Faulty, block_on, columns, data_files, layout, open};
 use crate::tables::write::{self, Draft, Place};
-use crate::{DataKeys, KeyPlace, KeyScope, Part, Store};
+use crate::{DataKeys, KeyPlace, KeyScope, Part, Store, Suppressed, TableCopies};
 
 const LOG: &str = "log-US";
 const UX: Programme = Programme::UserExperience;
@@ -292,4 +292,26 @@ async fn a_store_that_is_to_be_left_erases_no_more() {
     table.inner.lock.stop_compacting.store(true, std::sync::atomic::Ordering::Relaxed);
     assert!(matches!(table.erase(0, subjects([1])).await, Err(StorageError::Stopped)));
     assert_eq!(all(&table).await.len(), 20);
+}
+
+/// A copy is not a release, and nobody who is in no release is in it either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_in_the_clear_has_nobody_who_is_suppressed_and_everybody_else() {
+    let (root, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let table = open(root.path(), Faulty::new(root.path(), &[])).await;
+    // Of one file every row is of somebody who is suppressed.
+    table
+        .append(vec![part(UX, DAY, &some(0, 60, 6)), part(DX, DAY, &some(100, 5, 1))], LOG, 1)
+        .await
+        .unwrap();
+    let (gone, rest) = (subjects([0, 4]), without(&all(&table).await, &subjects([0, 4])));
+    let suppressed = Suppressed::default();
+    suppressed.set(Region::Us, Subjects::clone(&gone));
+    let from: Arc<dyn shoal_files::Objects> = Arc::new(shoal_files::Disk::new(root.path()));
+    let copies = TableCopies::new(from, None, to.path()).without(suppressed);
+    let copied = copies.copy(Region::Us, Kind::Usage, &|_| false).await.unwrap();
+    assert_eq!((copied.files, copied.rows), (1, 40));
+    let table = open(to.path(), Faulty::new(to.path(), &[])).await;
+    assert_eq!((all(&table).await, data_files(to.path())), (rest, 1));
+    assert!(!is_on_disk(to.path(), &pseudonym(4)) && is_on_disk(root.path(), &pseudonym(4)));
 }

@@ -1,35 +1,62 @@
-//! Erasures over crashes, lost places, older directories and damage.
+//! Acts on persons over crashes, lost places, older directories and damage.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeMap, BTreeSet};
+mod crashes;
+
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use proptest::prelude::*;
 use shoal_files::{Faulty, Folder, Memory, Objects};
+use shoal_schemas::Programme;
 
 use super::*;
 
 const REGION: Region = Region::De;
 const ERASED: Erased = Erased { done_ms: 77, files: 3, rows: 14 };
 
-fn places<O: Objects + Clone + 'static>(region: Region, files: &O) -> ErasurePlaces {
+fn places<O: Objects + Clone + 'static>(region: Region, files: &O) -> ActPlaces {
     let folder = |name: &str| -> Arc<dyn Objects> {
         Arc::new(Folder::new(Arc::new(files.clone()), &format!("{region}/{name}")).unwrap())
     };
-    ErasurePlaces { region, outside: folder("outside"), inside: folder("inside") }
+    ActPlaces { region, outside: folder("outside"), inside: folder("inside") }
 }
 
-fn open<O: Objects + Clone + 'static>(files: &O) -> Result<(Erasures, Suppressed)> {
-    let suppressed = Suppressed::default();
+fn open<O: Objects + Clone + 'static>(files: &O) -> Result<(SubjectActs, Suppressed)> {
+    let (acts, suppressed, _) = open_all(files)?;
+    Ok((acts, suppressed))
+}
+
+fn open_all<O: Objects + Clone + 'static>(files: &O) -> Result<(SubjectActs, Suppressed, Refused)> {
+    let (suppressed, refused) = (Suppressed::default(), Refused::default());
     let both = vec![places(REGION, files), places(Region::Us, files)];
-    Ok((Erasures::open(both, suppressed.clone())?, suppressed))
+    Ok((SubjectActs::open(both, suppressed.clone(), refused.clone())?, suppressed, refused))
 }
 
-/// The erasure of this number, which is asked for at a time of its own.
-fn erasure(n: u128, subjects: &[u128]) -> Erasure {
+const USER: Programme = Programme::UserExperience;
+const RESTRICT: ActKind = ActKind::Restrict(Restriction { ground: Ground::Accuracy, review_day: 20_000 });
+
+/// The erasure of this number, which is asked for at a time of its own and names to the gate whom it erases.
+fn erasure(n: u128, subjects: &[u128]) -> SubjectAct {
+    act(n, ActKind::Erase, subjects)
+}
+
+fn act(n: u128, kind: ActKind, subjects: &[u128]) -> SubjectAct {
     let asked_ms = 1_000 + i64::try_from(n).unwrap();
-    Erasure { id: Uuid::from_u128(n), asked_ms, subjects: subjects.to_vec() }
+    // Digests are of another kind: they only look like the subjects here.
+    let named = subjects.iter().map(|subject| (USER, *subject)).collect();
+    SubjectAct { id: Uuid::from_u128(n), asked_ms, kind, subjects: subjects.to_vec(), named }
+}
+
+/// What became of an act's rows; none where there is no such act.
+fn erased(acts: &SubjectActs, region: Region, id: Uuid) -> Option<Option<Erased>> {
+    acts.state(region, id).map(|state| state.erased)
+}
+
+const RECORDED: Option<Option<Erased>> = Some(None);
+const DONE: Option<Option<Erased>> = Some(Some(ERASED));
+
+fn refused_of(refused: &Refused, digest: u128) -> Option<Refusing> {
+    refused.of(REGION, USER, digest.to_be_bytes())
 }
 
 fn now_suppressed(suppressed: &Suppressed) -> Vec<u128> {
@@ -52,20 +79,20 @@ fn an_erasure_is_suppressed_in_its_region_until_it_is_done_and_no_longer() {
     for (erasures, suppressed) in [(erasures, suppressed), open(&files).unwrap()] {
         assert_eq!(now_suppressed(&suppressed), [10, 20, 25]);
         assert!(suppressed.of(Region::Us).is_empty() && suppressed.of(Region::Sg).is_empty());
-        let pending = erasures.pending(REGION);
+        let pending = erasures.to_erase(REGION);
         let told: Vec<_> = pending.iter().map(|e| (e.id.as_u128(), e.asked_ms, e.subjects.clone())).collect();
         assert_eq!(told, [(1, 1_001, vec![10, 25]), (2, 1_002, vec![20, 25])], "the oldest first");
-        assert_eq!((erasures.pending(Region::Us).len(), erasures.pending(Region::Sg).len()), (1, 0));
-        assert_eq!(erasures.state(Region::Us, Uuid::from_u128(1)), Some(ErasureState::Recorded));
-        assert_eq!(erasures.state(Region::Us, Uuid::from_u128(2)), None);
+        assert_eq!((erasures.to_erase(Region::Us).len(), erasures.to_erase(Region::Sg).len()), (1, 0));
+        assert_eq!(erased(&erasures, Region::Us, Uuid::from_u128(1)), RECORDED);
+        assert_eq!(erased(&erasures, Region::Us, Uuid::from_u128(2)), None);
     }
     let (erasures, suppressed) = open(&files).unwrap();
     erasures.done(REGION, Uuid::from_u128(2), ERASED).unwrap();
     for (erasures, suppressed) in [(erasures, suppressed), open(&files).unwrap()] {
         assert_eq!(now_suppressed(&suppressed), [10, 25], "another pending one has 25, too");
-        let state = |n| erasures.state(REGION, Uuid::from_u128(n)).unwrap();
-        assert_eq!((state(1), state(2)), (ErasureState::Recorded, ErasureState::Done(ERASED)));
-        assert_eq!(erasures.pending(REGION).len(), 1);
+        let state = |n| erased(&erasures, REGION, Uuid::from_u128(n)).unwrap();
+        assert_eq!((state(1), state(2)), (None, Some(ERASED)));
+        assert_eq!(erasures.to_erase(REGION).len(), 1);
     }
 }
 
@@ -81,9 +108,9 @@ fn the_same_id_again_changes_nothing_and_other_subjects_are_refused() {
     for is_done in [false, true] {
         erasures.record(REGION, &again).unwrap();
         let other = erasures.record(REGION, &erasure(5, &[1, 3]));
-        assert!(matches!(other, Err(StorageError::Erasure { .. })));
+        assert!(matches!(other, Err(StorageError::SubjectAct { .. })));
         if is_done {
-            assert_eq!(erasures.state(REGION, again.id), Some(ErasureState::Done(ERASED)));
+            assert_eq!(erased(&erasures, REGION, again.id), DONE);
             assert!(now_suppressed(&suppressed).is_empty(), "what is done stays done");
         } else {
             assert_eq!((names(&files), now_suppressed(&suppressed)), (before.clone(), vec![1, 2]));
@@ -92,7 +119,7 @@ fn the_same_id_again_changes_nothing_and_other_subjects_are_refused() {
         erasures.done(REGION, again.id, Erased { rows: 0, ..ERASED }).unwrap();
     }
     let (erasures, _) = open(&files).unwrap();
-    assert_eq!(erasures.state(REGION, again.id), Some(ErasureState::Done(ERASED)));
+    assert_eq!(erased(&erasures, REGION, again.id), DONE);
 }
 
 #[test]
@@ -100,13 +127,13 @@ fn what_cannot_be_an_act_is_refused_and_leaves_nothing() {
     let files = Memory::new();
     let (erasures, suppressed) = open(&files).unwrap();
     let many: Vec<u128> = (0..=form::SUBJECTS_MAX as u128).collect();
-    let at = |asked_ms| Erasure { asked_ms, ..erasure(1, &[1]) };
+    let at = |asked_ms| SubjectAct { asked_ms, ..erasure(1, &[1]) };
     for wrong in [erasure(1, &many), erasure(1, &[2, 1]), erasure(1, &[1, 1]), at(-1), at(10_000_000_000_000)]
     {
-        assert!(matches!(erasures.record(REGION, &wrong), Err(StorageError::Erasure { .. })));
+        assert!(matches!(erasures.record(REGION, &wrong), Err(StorageError::SubjectAct { .. })));
     }
     let nowhere = erasures.record(Region::Sg, &erasure(1, &[1]));
-    assert!(matches!(nowhere, Err(StorageError::Erasure { .. })));
+    assert!(matches!(nowhere, Err(StorageError::SubjectAct { .. })));
     let unknown = erasures.done(REGION, Uuid::from_u128(1), ERASED).unwrap_err().to_string();
     assert!(unknown.contains("00000000-0000-0000-0000-000000000001"), "{unknown}");
     assert!(names(&files).is_empty() && now_suppressed(&suppressed).is_empty());
@@ -120,11 +147,11 @@ fn what_failed_is_not_in_force_until_it_is_repeated() {
     let (erasures, suppressed) = open(&files).unwrap();
     files.fail_syncs_after(1);
     assert!(erasures.record(REGION, &erasure(1, &[1])).is_err(), "in one place alone");
-    assert_eq!(erasures.state(REGION, Uuid::from_u128(1)), None);
-    assert!(erasures.pending(REGION).is_empty() && now_suppressed(&suppressed).is_empty());
+    assert_eq!(erased(&erasures, REGION, Uuid::from_u128(1)), None);
+    assert!(erasures.to_erase(REGION).is_empty() && now_suppressed(&suppressed).is_empty());
     assert!(erasures.done(REGION, Uuid::from_u128(1), ERASED).is_err());
     files.fail_syncs_after(100);
-    let later = Erasure { asked_ms: 5_000, ..erasure(1, &[1]) };
+    let later = SubjectAct { asked_ms: 5_000, ..erasure(1, &[1]) };
     erasures.record(REGION, &later).unwrap();
     assert_eq!(names(&files).len(), 2, "under one name");
     assert_eq!((now_suppressed(&suppressed), now_suppressed(&open(&files).unwrap().1)), (vec![1], vec![1]));
@@ -160,7 +187,7 @@ fn an_older_data_directory_does_again_what_came_after_it_and_a_lost_outside_plac
     copy(&copied, &restored, "DE/inside");
     let (erasures, suppressed) = open(&restored).unwrap();
     assert_eq!(now_suppressed(&suppressed), [2, 3]);
-    assert_eq!(erasures.state(REGION, Uuid::from_u128(1)), Some(ErasureState::Done(ERASED)));
+    assert_eq!(erased(&erasures, REGION, Uuid::from_u128(1)), DONE);
     assert_eq!(restored.list("DE/inside/acts").unwrap().len(), 3);
 
     let lost = Memory::new();
@@ -206,7 +233,7 @@ fn what_cannot_be_read_is_an_error_that_names_the_file() {
     files.put(name, &form::act_bytes(&erasure(1, &[2]))).unwrap();
     let error = open(&files).map(drop).unwrap_err().to_string();
     assert!(error.contains("its copy in the other place"), "{error}");
-    let again = Erasure { asked_ms: 7, ..erasure(1, &[1]) };
+    let again = SubjectAct { asked_ms: 7, ..erasure(1, &[1]) };
     files.put(name, &form::act_bytes(&erasure(1, &[1]))).unwrap();
     files.put(&format!("DE/outside/acts/{}", form::name(7, again.id)), &form::act_bytes(&again)).unwrap();
     assert!(open(&files).map(drop).unwrap_err().to_string().contains("the id of another act"));
@@ -227,9 +254,9 @@ fn those_that_are_done_and_old_are_forgotten_everywhere() {
     assert_eq!(erasures.prune(1_004).unwrap(), 3, "1 and 2, and that of the other region");
     assert_eq!(erasures.prune(1_004).unwrap(), 0);
     for (erasures, suppressed) in [(erasures, suppressed), open(&files).unwrap()] {
-        let state = |n| erasures.state(REGION, Uuid::from_u128(n));
-        assert_eq!((state(1), state(2), state(3)), (None, None, Some(ErasureState::Recorded)));
-        assert_eq!(state(4), Some(ErasureState::Done(ERASED)));
+        let state = |n| erased(&erasures, REGION, Uuid::from_u128(n));
+        assert_eq!((state(1), state(2), state(3)), (None, None, RECORDED));
+        assert_eq!(state(4), DONE);
         assert_eq!(now_suppressed(&suppressed), [3]);
     }
     assert_eq!(names(&files).len(), 5, "two acts, twice, and one mark");
@@ -252,120 +279,100 @@ fn what_a_killed_process_has_left_is_durable_before_it_is_believed() {
     }
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Record(u128),
-    Done(u128),
-    Prune(i64),
-    Reopen,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (0..6_u128).prop_map(Step::Record),
-        3 => (0..6_u128).prop_map(Step::Done),
-        1 => (1_000..1_007_i64).prop_map(Step::Prune),
-        1 => Just(Step::Reopen),
-    ]
-}
-
-/// What may have become of an erasure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum May {
-    None,
-    Recorded,
-    Done,
-}
-
-/// Two neighbours share a subject.
-fn subjects(n: u128) -> Vec<u128> {
-    vec![n, n + 1, n + 100]
-}
-
-/// Takes steps until one fails, and keeps what may be of each erasure.
-fn take(files: &Faulty<Memory>, steps: &[Step], may: &mut BTreeMap<u128, BTreeSet<May>>) -> Result<()> {
-    let mut erasures = open(files)?.0;
-    for step in steps {
-        match step {
-            Step::Record(n) => {
-                let before = may.get(n).cloned().unwrap_or_else(|| BTreeSet::from([May::None]));
-                let mut after = before.clone();
-                if after.remove(&May::None) {
-                    after.insert(May::Recorded);
-                }
-                may.insert(*n, before.union(&after).copied().collect());
-                erasures.record(REGION, &erasure(*n, &subjects(*n)))?;
-                may.insert(*n, after);
-            }
-            Step::Done(n) => {
-                let id = Uuid::from_u128(*n);
-                if erasures.state(REGION, id).is_some() {
-                    may.get_mut(n).unwrap().insert(May::Done);
-                    erasures.done(REGION, id, ERASED)?;
-                    may.insert(*n, BTreeSet::from([May::Done]));
-                }
-            }
-            Step::Prune(before_ms) => {
-                let over = |n: &u128, may: &BTreeSet<May>| {
-                    erasure(*n, &[]).asked_ms < *before_ms && may.contains(&May::Done)
-                };
-                let over: Vec<u128> = may.iter().filter(|(n, may)| over(n, may)).map(|(n, _)| *n).collect();
-                over.iter().for_each(|n| assert!(may.get_mut(n).unwrap().insert(May::None)));
-                erasures.prune(*before_ms)?;
-                over.iter().for_each(|n| drop(may.insert(*n, BTreeSet::from([May::None]))));
-            }
-            Step::Reopen => erasures = open(files)?.0,
-        }
+#[test]
+fn a_restriction_is_in_force_until_it_is_lifted_and_an_exclusion_refuses_until_then() {
+    let files = Memory::new();
+    let (acts, suppressed, refused) = open_all(&files).unwrap();
+    acts.record(REGION, &act(1, RESTRICT, &[10, 11])).unwrap();
+    acts.record(REGION, &act(2, ActKind::Exclude, &[11, 20])).unwrap();
+    acts.record(REGION, &act(3, ActKind::Erase, &[30])).unwrap();
+    let why = |refused: &Refused| [10, 11, 20, 30].map(|digest| refused_of(refused, digest));
+    let (erased, restricted) = (Some(Refusing::Erased), Some(Refusing::Restricted));
+    for (acts, suppressed, refused) in [(acts, suppressed, refused), open_all(&files).unwrap()] {
+        assert_eq!(now_suppressed(&suppressed), [10, 11, 20, 30]);
+        assert_eq!(why(&refused), [restricted, erased, erased, erased]);
+        assert_eq!(refused.of(Region::Us, USER, 10_u128.to_be_bytes()), None);
+        let ids = |acts: Vec<SubjectAct>| acts.iter().map(|act| act.id.as_u128()).collect::<Vec<_>>();
+        assert_eq!(ids(acts.to_erase(REGION)), [2, 3], "a restriction erases nothing");
+        let to_lift: Vec<u128> = acts.to_lift(REGION).iter().map(|(id, _)| id.as_u128()).collect();
+        assert_eq!(to_lift, [1, 2]);
     }
-    Ok(())
+    let (acts, ..) = open_all(&files).unwrap();
+    for n in [2, 3] {
+        acts.done(REGION, Uuid::from_u128(n), ERASED).unwrap();
+    }
+    assert!(matches!(acts.done(REGION, Uuid::from_u128(1), ERASED), Err(StorageError::SubjectAct { .. })));
+    assert!(matches!(acts.lift(REGION, Uuid::from_u128(3), 5_000), Err(StorageError::SubjectAct { .. })));
+    let (acts, suppressed, refused) = open_all(&files).unwrap();
+    assert_eq!(now_suppressed(&suppressed), [10, 11], "what is erased is not there to be read");
+    assert_eq!(why(&refused), [restricted, erased, erased, None]);
+    assert_eq!(acts.prune(10_000).unwrap(), 1, "what is in force is kept");
+    acts.lift(REGION, Uuid::from_u128(1), 5_000).unwrap();
+    acts.lift(REGION, Uuid::from_u128(1), 6_000).unwrap();
+    for (acts, suppressed, refused) in [(acts, suppressed, refused), open_all(&files).unwrap()] {
+        assert!(now_suppressed(&suppressed).is_empty());
+        assert_eq!(why(&refused), [None, erased, erased, None]);
+        assert_eq!(acts.state(REGION, Uuid::from_u128(1)).unwrap().lifted_ms, Some(5_000));
+    }
+    let (acts, _, refused) = open_all(&files).unwrap();
+    acts.lift(REGION, Uuid::from_u128(2), 7_000).unwrap();
+    assert_eq!(why(&refused), [None; 4]);
+    assert_eq!((acts.prune(10_000).unwrap(), names(&files).len()), (2, 0), "nothing of them is left");
 }
 
-/// What was found is what may be, and exactly those are suppressed whose erasure is pending.
-fn check(files: &Faulty<Memory>, may: &BTreeMap<u128, BTreeSet<May>>) {
-    let (erasures, suppressed) = open(files).unwrap();
-    let mut pending = BTreeSet::new();
-    for (n, may) in may {
-        let found = match erasures.state(REGION, Uuid::from_u128(*n)) {
-            None => May::None,
-            Some(ErasureState::Recorded) => May::Recorded,
-            Some(ErasureState::Done(erased)) => {
-                assert_eq!(erased, ERASED);
-                May::Done
-            }
-        };
-        assert!(may.contains(&found), "{n} is {found:?}, and may be {may:?}");
-        if found == May::Recorded {
-            pending.extend(subjects(*n));
-        }
-    }
-    assert_eq!(now_suppressed(&suppressed), pending.into_iter().collect::<Vec<_>>());
+#[test]
+fn what_was_restricted_or_lifted_after_a_copy_of_the_data_is_so_over_the_copy() {
+    let files = Memory::new();
+    let (acts, _) = open(&files).unwrap();
+    acts.record(REGION, &act(1, RESTRICT, &[1])).unwrap();
+    let copied = Memory::new();
+    copy(&files, &copied, "DE/inside");
+    acts.lift(REGION, Uuid::from_u128(1), 5_000).unwrap();
+    acts.record(REGION, &act(2, RESTRICT, &[2])).unwrap();
+    copy(&files, &copied, "DE/outside");
+    let (acts, suppressed) = open(&copied).unwrap();
+    assert_eq!(now_suppressed(&suppressed), [2]);
+    assert_eq!(acts.state(REGION, Uuid::from_u128(1)).unwrap().lifted_ms, Some(5_000));
+    assert_eq!(names(&copied), names(&files));
+    // And where the place outside is lost, the data have all of it.
+    let lost = Memory::new();
+    copy(&files, &lost, "DE/inside");
+    assert_eq!(now_suppressed(&open(&lost).unwrap().1), [2]);
+    assert_eq!(names(&lost), names(&files));
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-    #[test]
-    fn a_crash_anywhere_loses_nothing_that_was_answered_for(
-        steps in prop::collection::vec(step(), 1..14),
-        seed in any::<u64>(),
-    ) {
-        let whole = Faulty::<Memory>::default();
-        let mut may = BTreeMap::new();
-        take(&whole, &steps, &mut may).unwrap();
-        let operations = whole.operations();
-        prop_assert!(may.values().all(|may| may.len() == 1), "without a crash everything is known");
-        check(&whole, &may);
-        for at in 0..operations {
-            let files = Faulty::<Memory>::default();
-            files.crash_at(at);
-            let mut may = BTreeMap::new();
-            prop_assert!(take(&files, &steps, &mut may).is_err());
-            let mut files = files.after_power_cut(seed);
-            // The next start may die as well.
-            files.crash_at(at % 5);
-            let _ = open(&files);
-            files = files.after_power_cut(seed);
-            check(&files, &may);
-            check(&files, &may);
-        }
+#[test]
+fn who_reads_beside_the_service_sees_whom_the_acts_suppress() {
+    let files = Memory::new();
+    let (acts, suppressed) = open(&files).unwrap();
+    let look = |files: &Memory| SubjectActs::look(&places(REGION, files)).unwrap();
+    assert!(look(&files).is_empty());
+    for n in 1..=5 {
+        acts.record(REGION, &act(n, if n % 2 == 0 { RESTRICT } else { ActKind::Erase }, &[n])).unwrap();
     }
+    acts.done(REGION, Uuid::from_u128(1), ERASED).unwrap();
+    acts.lift(REGION, Uuid::from_u128(2), 5_000).unwrap();
+    let before = names(&files);
+    assert_eq!(look(&files), *suppressed.of(REGION));
+    // Data of before have no mark of what is done, and none of what is lifted: that is outside.
+    let older = Memory::new();
+    copy(&files, &older, "DE/outside");
+    assert_eq!(look(&older), [1, 3, 4, 5].into_iter().collect());
+    assert!(names(&older).iter().all(|name| name.starts_with("DE/outside")));
+    assert_eq!((now_suppressed(&suppressed), names(&files)), (vec![3, 4, 5], before));
+}
+
+#[test]
+fn a_lift_that_failed_is_repeated_with_its_first_time_and_is_not_believed_before() {
+    let files = Faulty::<Memory>::default();
+    let (acts, suppressed) = open(&files).unwrap();
+    let id = Uuid::from_u128(1);
+    acts.record(REGION, &act(1, RESTRICT, &[1])).unwrap();
+    files.fail_syncs_after(1);
+    assert!(acts.lift(REGION, id, 5_000).is_err(), "in one place alone");
+    assert_eq!((now_suppressed(&suppressed), acts.state(REGION, id).unwrap().lifted_ms), (vec![1], None));
+    files.fail_syncs_after(100);
+    acts.lift(REGION, id, 6_000).unwrap();
+    assert!(now_suppressed(&suppressed).is_empty());
+    assert_eq!(open(&files).unwrap().0.state(REGION, id).unwrap().lifted_ms, Some(5_000));
 }
