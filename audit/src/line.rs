@@ -79,6 +79,8 @@ pub enum Role {
     Analyst,
     /// Asks questions, runs retention.
     Officer,
+    /// Acts on behalf of an app's persons: a service that knows their accounts.
+    AccountService,
     /// Has a shell on the machine and needs no key; what a start does is done by whoever starts it.
     Operator,
 }

@@ -67,6 +67,7 @@ impl Fields {
                 let (key_kind, app) = (Some(kind.as_str()), Some(app));
                 Fields { key_kind, app, programme, policy, consent_category, ..fields }
             }
+            Scope::Account { app, .. } => Fields { app: Some(app), ..fields },
             Scope::Analyst { .. } => fields,
         }
     }

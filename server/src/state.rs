@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 
 use crate::access_keys::LiveKeys;
+use crate::account_room::AccountRoom;
 use crate::clocks::Clocks;
 use crate::config::Config;
 use crate::error::Error;
@@ -50,6 +51,7 @@ pub(crate) struct State {
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) retention: Retention,
     pub(crate) subject_acts: Arc<SubjectActs>,
+    pub(crate) account_room: AccountRoom,
     /// Told when there is an erasure to carry out.
     pub(crate) erasing: Notify,
     epoch_keys: EpochKeys,
@@ -113,6 +115,7 @@ impl State {
             engine: services.engine,
             retention: services.retention,
             subject_acts: services.subject_acts,
+            account_room: AccountRoom::default(),
             erasing: Notify::new(),
             epoch_keys: services.epoch_keys,
             derives_epochs: services.derives_epochs,
@@ -135,7 +138,12 @@ impl State {
     /// Takes note of what the clocks say. Answers the time of day and what is served, both in milliseconds.
     pub(crate) fn look(&self) -> (i64, i64) {
         let now_ms = self.now_ms();
-        (now_ms, self.served.look(now_ms, (self.clocks.ticks)()))
+        (now_ms, self.served.look(now_ms, self.ticks_ms()))
+    }
+
+    /// The time by the clock that nobody sets, in milliseconds.
+    pub(crate) fn ticks_ms(&self) -> i64 {
+        (self.clocks.ticks)()
     }
 
     /// What a run of retention is measured by, when this much was accepted.
@@ -195,7 +203,7 @@ impl State {
     /// anybody may ask, and looking can write. Blocks.
     pub(crate) fn parts(&self) -> Vec<Part> {
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = (self.clocks.ticks)();
+        let now = self.ticks_ms();
         match &*looked {
             Some((at, parts)) if now.saturating_sub(*at) < LOOK_MS => parts.clone(),
             _ => looked.insert((now, self.look_at_parts())).1.clone(),

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use shoal_ingest::{IngestGrant, KeyKind};
 use shoal_query::AnalystGrant;
+use shoal_schemas::Region;
 use shoal_schemas::calendar::day_of;
 
 use super::uses::Uses;
@@ -22,7 +23,16 @@ use crate::error::Error;
 #[derive(Clone)]
 pub(crate) enum Grant {
     Ingest(Arc<IngestGrant>),
+    Account(Arc<AccountGrant>),
     Analyst(Arc<AnalystGrant>),
+}
+
+/// A service that may act on behalf of an app's persons.
+pub(crate) struct AccountGrant {
+    /// The key's public part.
+    pub(crate) key_id: String,
+    /// The regions it reaches.
+    pub(crate) regions: Vec<Region>,
 }
 
 impl Grant {
@@ -30,6 +40,7 @@ impl Grant {
     pub(crate) fn key_id(&self) -> &str {
         match self {
             Grant::Ingest(grant) => &grant.key_id,
+            Grant::Account(grant) => &grant.key_id,
             Grant::Analyst(grant) => &grant.key_id,
         }
     }
@@ -130,6 +141,10 @@ fn grant(record: &KeyRecord) -> Grant {
                 consent_category: consent_category.clone(),
                 regions: regions.clone(),
             }))
+        }
+        Scope::Account { regions, .. } => {
+            let (key_id, regions) = (record.id.clone(), regions.clone());
+            Grant::Account(Arc::new(AccountGrant { key_id, regions }))
         }
         Scope::Analyst { role, regions } => Grant::Analyst(Arc::new(AnalystGrant {
             key_id: record.id.clone(),

@@ -33,6 +33,13 @@ pub enum Scope {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         consent_category: Option<String>,
     },
+    /// Act on behalf of persons of an app, and nothing else: for the service that knows that an account was deleted.
+    Account {
+        /// The app.
+        app: String,
+        /// The regions in which it may act.
+        regions: Vec<Region>,
+    },
     /// Ask questions; as an officer also run retention, and read what others asked.
     Analyst {
         /// `analyst` or `officer`.
@@ -58,6 +65,7 @@ impl Scope {
         match self {
             Scope::Ingest { kind: KeyKind::Shipped, .. } => "ing",
             Scope::Ingest { kind: KeyKind::Server, .. } => "srv",
+            Scope::Account { .. } => "acc",
             Scope::Analyst { role: Role::Analyst, .. } => "ana",
             Scope::Analyst { role: Role::Officer, .. } => "off",
         }
@@ -67,6 +75,7 @@ impl Scope {
     pub(crate) fn role(&self) -> &'static str {
         match self {
             Scope::Ingest { .. } => "ingest",
+            Scope::Account { .. } => "account-service",
             Scope::Analyst { role: Role::Analyst, .. } => "analyst",
             Scope::Analyst { role: Role::Officer, .. } => "officer",
         }
@@ -76,6 +85,7 @@ impl Scope {
     pub(super) fn usual_name(&self) -> String {
         match self {
             Scope::Ingest { app, kind, .. } => format!("{app} {}", kind.as_str()),
+            Scope::Account { app, .. } => format!("{app} {}", self.role()),
             Scope::Analyst { .. } => self.role().to_owned(),
         }
     }
@@ -83,7 +93,9 @@ impl Scope {
     /// The regions that it reaches.
     pub(crate) fn regions(&self) -> &[Region] {
         match self {
-            Scope::Ingest { regions, .. } | Scope::Analyst { regions, .. } => regions,
+            Scope::Ingest { regions, .. }
+            | Scope::Account { regions, .. }
+            | Scope::Analyst { regions, .. } => regions,
         }
     }
 
@@ -92,13 +104,12 @@ impl Scope {
     pub(super) fn check(&self) -> Result<(), Error> {
         let wrong = |reason: &str| Err(Error::Keys(reason.into()));
         match self {
-            Scope::Ingest { regions, .. } | Scope::Analyst { regions, .. } if regions.is_empty() => {
-                wrong("a key needs at least one region")
-            }
+            _ if self.regions().is_empty() => wrong("a key needs at least one region"),
+            _ if has_twice(self.regions()) => wrong("a region is named twice"),
             Scope::Ingest { programme: None, policy: Some(_), .. } => {
                 wrong("a policy can be asserted for one programme only: name it with --programme")
             }
-            Scope::Ingest { app, .. } if !is_name(app) => {
+            Scope::Ingest { app, .. } | Scope::Account { app, .. } if !is_name(app) => {
                 wrong("an app's name has 1 to 64 of a-z, A-Z, 0-9, `.`, `-` and `_`")
             }
             Scope::Ingest { programme: None, consent_category: Some(_), .. } => {
@@ -108,9 +119,6 @@ impl Scope {
                 if category.trim().is_empty() || category.len() > CATEGORY_BYTES_MAX =>
             {
                 wrong("a consent category has 1 to 128 bytes")
-            }
-            Scope::Ingest { regions, .. } | Scope::Analyst { regions, .. } if has_twice(regions) => {
-                wrong("a region is named twice")
             }
             _ => Ok(()),
         }

@@ -23,6 +23,9 @@ pub(crate) fn shown(key: &KeyRecord) -> Map<String, Value> {
         put("policy", json!(policy));
         put("consent_category", json!(consent_category));
     }
+    if let Scope::Account { app, .. } = &key.scope {
+        put("app", json!(app));
+    }
     put("regions", json!(key.scope.regions()));
     put("expires_at", json!(key.expires_at_ms.map(time)));
     members
@@ -43,8 +46,12 @@ impl KeyRecord {
 
 /// A scope in a few words, without its regions.
 pub(crate) fn described(scope: &Scope) -> String {
-    let Scope::Ingest { kind, app, programme, policy, consent_category, .. } = scope else {
-        return String::new();
+    let (kind, app, programme, policy, consent_category) = match scope {
+        Scope::Ingest { kind, app, programme, policy, consent_category, .. } => {
+            (kind, app, programme, policy, consent_category)
+        }
+        Scope::Account { app, .. } => return format!("app {app}"),
+        Scope::Analyst { .. } => return String::new(),
     };
     let programme = programme.map_or("both programmes".to_owned(), |p| p.to_string());
     let policy = policy.as_ref().map(|p| format!(", asserts policy {p}")).unwrap_or_default();

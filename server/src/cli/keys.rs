@@ -63,6 +63,17 @@ pub(super) enum KeysCommand {
 pub(super) enum CreateCommand {
     /// Makes a key with which an app or a server sends events and does nothing else, and says what it takes.
     Ingest(IngestArgs),
+    /// Makes a key with which the service that keeps an app's accounts acts on behalf of its persons: erases whoever deletes an account.
+    Account {
+        /// Name of the app whose accounts they are.
+        #[arg(long)]
+        app: String,
+        /// Regions in which it may act, separated by commas, as DE,US.
+        #[arg(long, value_delimiter = ',', required = true, value_parser = region)]
+        regions: Vec<Region>,
+        #[command(flatten)]
+        about: About,
+    },
     /// Makes a key with which a person asks questions.
     Analyst {
         /// Regions that the key may ask about, separated by commas, as DE,US.
@@ -179,7 +190,9 @@ fn facts<'r>(config: &Config, registry: &'r Registry) -> Facts<'r> {
 }
 
 fn create(config: &Config, store: &KeyStore, command: CreateCommand, now_ms: i64) -> Result<(), Error> {
-    let (CreateCommand::Ingest(IngestArgs { about, .. }) | CreateCommand::Analyst { about, .. }) = &command;
+    let (CreateCommand::Ingest(IngestArgs { about, .. })
+    | CreateCommand::Account { about, .. }
+    | CreateCommand::Analyst { about, .. }) = &command;
     let makes = data_dir::made_here(config)?.filter(|_| !about.json);
     let registry = definitions::read(config.schemas_dir.as_deref())?;
     let (scope, about, yes) = match command {
@@ -188,6 +201,7 @@ fn create(config: &Config, store: &KeyStore, command: CreateCommand, now_ms: i64
             check_policy(&registry, programme, policy.as_deref())?;
             (Scope::Ingest { kind, app, regions, programme, policy, consent_category }, about, yes)
         }
+        CreateCommand::Account { app, regions, about } => (Scope::Account { app, regions }, about, true),
         CreateCommand::Analyst { regions, role, about } => (Scope::Analyst { role, regions }, about, true),
     };
     let takes = Takes::of(&scope, &facts(config, &registry));

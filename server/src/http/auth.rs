@@ -18,8 +18,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
+use shoal_audit::Actor;
 use shoal_ingest::IngestGrant;
 use shoal_query::{AnalystGrant, Role};
+use shoal_schemas::Region;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -114,7 +116,7 @@ fn sentry_key(value: &str) -> Option<String> {
 pub(crate) fn ingest(keys: &LiveKeys, presented: Option<Presented>) -> Result<Arc<IngestGrant>, Problem> {
     match find(keys, presented)? {
         Grant::Ingest(grant) => Ok(grant),
-        Grant::Analyst(_) => Err(Problem::new(ProblemType::WrongKey, "this is not an ingest key")),
+        _ => Err(Problem::new(ProblemType::WrongKey, "this is not an ingest key")),
     }
 }
 
@@ -140,8 +142,8 @@ pub(crate) fn sender(keys: &LiveKeys, presented: Option<Presented>) -> Result<Se
             }
             Ok(Sender { grant, ended })
         }
-        (Grant::Analyst(_), Some(ended)) => Err(ended),
-        (Grant::Analyst(_), None) => Err(Problem::new(ProblemType::WrongKey, "this is not an ingest key")),
+        (_, Some(ended)) => Err(ended),
+        (_, None) => Err(Problem::new(ProblemType::WrongKey, "this is not an ingest key")),
     }
 }
 
@@ -156,6 +158,38 @@ pub(crate) fn analyst(keys: &LiveKeys, presented: Option<Presented>) -> Result<A
             ProblemType::WrongKey,
             "this is an ingest key, which asks no questions; use an analyst's key",
         )),
+        Grant::Account(_) => Err(Problem::new(
+            ProblemType::WrongKey,
+            "this is the key of an account service, which acts for persons and asks no questions; use an analyst's key",
+        )),
+    }
+}
+
+/// Who acts on behalf of persons.
+pub(crate) struct ForPersons {
+    /// Where.
+    pub(crate) regions: Vec<Region>,
+    /// Who, for the audit.
+    pub(crate) actor: Actor,
+}
+
+/// Who acts on behalf of persons: with an officer's key, or with that of an account service.
+///
+/// # Errors
+/// When there is no valid key, or it is for something else.
+pub(crate) fn for_persons(keys: &LiveKeys, presented: Option<Presented>) -> Result<ForPersons, Problem> {
+    match find(keys, presented)? {
+        Grant::Account(grant) => {
+            let actor = Actor { key: Some(grant.key_id.clone()), role: shoal_audit::Role::AccountService };
+            Ok(ForPersons { regions: grant.regions.clone(), actor })
+        }
+        Grant::Analyst(grant) if grant.role == Role::Officer => {
+            Ok(ForPersons { regions: grant.regions.clone(), actor: grant.actor() })
+        }
+        _ => Err(Problem::new(
+            ProblemType::WrongKey,
+            "this needs an officer's key, or that of an account service",
+        )),
     }
 }
 
@@ -169,6 +203,18 @@ pub(crate) fn officer(keys: &LiveKeys, presented: Option<Presented>) -> Result<A
         Role::Officer => Ok(grant),
         Role::Analyst => Err(Problem::new(ProblemType::WrongKey, "this needs an officer's key")),
     }
+}
+
+/// An officer who acts on behalf of persons.
+///
+/// # Errors
+/// When there is no valid key, or it is for something else.
+pub(crate) fn officer_for_persons(
+    keys: &LiveKeys,
+    presented: Option<Presented>,
+) -> Result<ForPersons, Problem> {
+    let grant = officer(keys, presented)?;
+    Ok(ForPersons { regions: grant.regions.clone(), actor: grant.actor() })
 }
 
 /// What a key grants, whatever it is for.

@@ -110,6 +110,7 @@ mod reload;
 mod restore;
 mod restriction;
 mod retention;
+mod roles;
 mod sdk;
 mod sealed;
 mod search;

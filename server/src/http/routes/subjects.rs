@@ -1,5 +1,6 @@
 //! `POST /v1/subjects/{erase, exclude, restrict, object}`, and `/v1/subjects/requests`: for officers. Nothing that is told depends on whether
-//! there is a row of anybody: such keys can ask questions, too (`subjects.rs`).
+//! there is a row of anybody: such keys can ask questions, too (`subjects.rs`). Account services may do what needs no weighing: erase, exclude,
+//! and record an objection.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
@@ -18,7 +19,7 @@ use crate::subjects::{self, ActWord, LiftAsked, SubjectsAsked};
 refusals!(
     /// Why a request does not begin.
     Act, Native: refusals::KEY, refusals::BODY,
-        &[ProblemType::BadRequest, ProblemType::NotAllowed, ProblemType::Failed]
+        &[ProblemType::BadRequest, ProblemType::NotAllowed, ProblemType::Busy, ProblemType::Failed]
 );
 
 refusals!(
@@ -217,14 +218,21 @@ async fn act(
     state: web::Data<State>,
 ) -> HttpResponse {
     let wanted = async {
-        let officer = auth::officer(&state.keys, Presented::in_header(&http))?;
+        let presented = Presented::in_header(&http);
+        let asker = match word {
+            // Its ground is weighed by a person.
+            ActWord::Restrict => auth::officer_for_persons(&state.keys, presented)?,
+            _ => auth::for_persons(&state.keys, presented)?,
+        };
         let body = state.bodies.read(payload).await?;
         let asked = serde_json::from_slice::<SubjectsAsked>(&body).map_err(|_| {
             let form = "the body must be {\"subjects\": [{\"user_id\": \"..\"}, ..]}, with programmes, regions, idempotency_key, ground, \
                 review_on and rows if need be";
             Problem::new(ProblemType::BadRequest, form)
         })?;
-        Ok::<_, Problem>((asked.checked(word, &officer.regions, state.now_ms())?, officer.actor()))
+        let wanted = asked.checked(word, &asker.regions, state.now_ms())?;
+        state.account_room.enter(&asker.actor, wanted.persons.len(), state.ticks_ms())?;
+        Ok::<_, Problem>((wanted, asker.actor))
     };
     let (wanted, actor) = match wanted.await {
         Ok(wanted) => wanted,
@@ -298,7 +306,7 @@ pub(super) async fn list(http: HttpRequest, state: web::Data<State>) -> HttpResp
         Told),
     security(("key" = []), ("basic" = [])))]
 pub(super) async fn told(http: HttpRequest, state: web::Data<State>, id: web::Path<String>) -> HttpResponse {
-    if let Err(problem) = auth::officer(&state.keys, Presented::in_header(&http)) {
+    if let Err(problem) = auth::for_persons(&state.keys, Presented::in_header(&http)) {
         return problem.response();
     }
     let found = Uuid::parse_str(&id).ok().and_then(|id| subjects::told(&state, id));
