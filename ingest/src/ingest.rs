@@ -296,10 +296,9 @@ impl Ingest {
         Ok((recorded, refused))
     }
 
-    /// Whether the disk of any region's log has less room than it needs for what must be written. What cannot be asked is not full.
+    /// Whether the disk of any region's log has less room than it needs for what must be written.
     pub fn is_disk_full(&self) -> bool {
-        let is_full = |free: u64| free < self.config.log.free_bytes_min;
-        self.branches.iter().any(|branch| branch.log.shared().medium().free_bytes().is_ok_and(is_full))
+        self.branches.iter().any(|branch| branch.log.shared().is_full())
     }
 
     /// Returns when every request that had been begun has its rows in the log, or has none: what was recorded about a person before counts

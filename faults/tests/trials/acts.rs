@@ -101,8 +101,10 @@ impl Acts {
                 answer.as_ref().map_or(true, |answer| answer.status != 429).then_some(answer)
             })?;
             let told = answer.json();
-            let is_same = told["rows"] == *rows && told["cost"]["blocks_charged"] == 0;
-            if answer.status != 200 || !(is_same || *of != hour()) {
+            let is_same =
+                answer.status == 200 && told["rows"] == *rows && told["cost"]["blocks_charged"] == 0;
+            // In another hour it is another question, which reads events again and may take too long on a machine that does much else.
+            if !is_same && *of == hour() {
                 return Err(format!("{sql} was answered with {rows}: {} {told}", answer.status));
             }
         }

@@ -100,6 +100,7 @@ impl Log {
             spares: Mutex::new(Vec::new()),
             spare_names: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
+            is_refusing: AtomicBool::new(false),
             failed: setup.failed,
         });
         let writer = Box::new(Writer {

@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pub(super) spares: Mutex<Vec<String>>,
     pub(super) spare_names: AtomicU64,
     pub(super) stopped: AtomicBool,
+    /// Whether what came last was refused for want of room.
+    pub(super) is_refusing: AtomicBool,
     pub(super) failed: Failed,
 }
 
@@ -79,6 +81,16 @@ impl Shared {
 
     pub(crate) fn medium(&self) -> &dyn Medium {
         self.shelf.medium()
+    }
+
+    /// Whether its disk has less room than it must have, or was too full for what came last and still has no room for a segment. What
+    /// cannot be asked is not full.
+    pub(crate) fn is_full(&self) -> bool {
+        let needed = match self.is_refusing.load(Ordering::Acquire) {
+            true => self.config.free_bytes_min.max(self.config.segment_bytes_max),
+            false => self.config.free_bytes_min,
+        };
+        self.medium().free_bytes().is_ok_and(|free| free < needed)
     }
 
     /// The files of its segments.

@@ -114,13 +114,22 @@ pub(crate) fn shelf(medium: &Faulty, sealing: Option<Sealing>) -> Shelf {
 
 /// With the highest transaction version that a table has.
 pub(crate) fn open_on(shelf: Shelf, runs: Arc<Runs>, committed: Option<i64>) -> Result<Log, IngestError> {
+    open_with(shelf, runs, committed, small())
+}
+
+pub(crate) fn open_with(
+    shelf: Shelf,
+    runs: Arc<Runs>,
+    committed: Option<i64>,
+    config: LogConfig,
+) -> Result<Log, IngestError> {
     let served: Clock = Arc::new(|| NOW_MS);
     Log::open(LogSetup {
         region: Region::De,
         shelf,
         runs,
         in_flight: InFlight::new(1 << 20),
-        config: small(),
+        config,
         served,
         metrics: metrics(),
         failed: Failed::new(None),

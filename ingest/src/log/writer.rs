@@ -192,12 +192,14 @@ impl Work {
         let shared = Arc::clone(&self.writer.shared);
         match outcome {
             Ok(receipts) => {
+                shared.is_refusing.store(false, Ordering::Release);
                 for (pending, receipt) in group.into_iter().zip(receipts) {
                     drop(pending.hold);
                     let _ = pending.reply.send(Ok(receipt));
                 }
             }
             Err(Trouble::DiskFull) => {
+                shared.is_refusing.store(true, Ordering::Release);
                 shared.metrics.refused_disk_full.inc_by(group.len() as u64);
                 for pending in group {
                     let _ = pending.reply.send(Err(LogError::DiskFull));

@@ -23,6 +23,33 @@ async fn a_segment_for_which_there_is_no_room_when_it_is_begun_is_a_full_disk_an
     assert_eq!(held(&simple(&medium).unwrap()), prints([1]), "the next process finds the same");
 }
 
+/// An operator may ask for no room to be left: then the disk is full when something was refused, and as long as no segment has room.
+#[tokio::test]
+async fn a_log_that_has_refused_is_full_until_a_segment_has_room() {
+    let medium = Faulty::default();
+    let config = LogConfig { free_bytes_min: 0, ..small() };
+    let segment = config.segment_bytes_max;
+    let log = open_with(shelf(&medium, sealing(true)), runs(&medium).unwrap(), None, config).unwrap();
+    medium.set_free_bytes(0);
+    assert!(!log.shared().is_full(), "its files may have their room");
+    medium.refuse_writes(Some(ErrorKind::StorageFull));
+    assert_eq!(log.append(batch([1])).await, Err(LogError::DiskFull));
+    assert!(log.shared().is_full());
+    medium.set_free_bytes(segment);
+    assert!(
+        !log.shared().is_full(),
+        "by itself, because nobody sends to a service that says that it is full"
+    );
+    medium.refuse_writes(None);
+    assert_eq!(log.append(batch([1])).await, Ok(Receipt::default()));
+    medium.set_free_bytes(0);
+    assert!(!log.shared().is_full(), "what came last was taken");
+    log.stop().await;
+    let least = simple(&medium).unwrap();
+    medium.set_free_bytes((1 << 20) - 1);
+    assert!(least.shared().is_full(), "less than must be left");
+}
+
 /// A log that has stopped, with several sealed segments that are in the tables.
 async fn sealed(medium: &Faulty) -> Log {
     let log = simple(medium).unwrap();
