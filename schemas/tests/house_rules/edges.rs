@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{CRATES, root, rust_files};
 
 /// Crate, and the crates of this workspace that it uses, its tests and benches too.
-const EDGES: [(&str, &[&str]); 15] = [
+const EDGES: [(&str, &[&str]); 16] = [
     ("schemas", &[]),
     ("files", &[]),
     ("custody", &["files"]),
@@ -14,6 +14,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("language", &["schemas"]),
     ("storage", &["schemas", "files"]),
     ("audit", &["files"]),
+    ("receipts", &["files"]),
     ("ingest", &["schemas", "files", "privacy", "storage"]),
     ("postprocess", &["anonymity", "language"]),
     ("query", &["schemas", "privacy", "anonymity", "language", "postprocess", "storage", "audit"]),
@@ -40,7 +41,7 @@ const EDGES: [(&str, &[&str]); 15] = [
 ];
 
 /// Heavy dependency, and the crates that may name it in `[dependencies]`.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 15] = [
     ("actix-web", &["server"]),
     ("actix-http", &["server"]),
     ("deltalake-core", &["storage"]),
@@ -51,6 +52,7 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("sqlparser", &["language"]),
     ("blake3", &["files", "privacy", "anonymity", "storage", "audit"]),
     ("chacha20poly1305", &["files"]),
+    ("ed25519-dalek", &["receipts"]),
     ("rustls", &["server"]),
     ("xorf", &["ingest"]),
     ("cryptoki", &["custody"]),

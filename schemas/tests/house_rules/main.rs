@@ -24,7 +24,7 @@ mod sizes;
 
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 15] = [
+const CRATES: [&str; 16] = [
     "schemas",
     "files",
     "custody",
@@ -38,6 +38,7 @@ const CRATES: [&str; 15] = [
     "query",
     "retention",
     "server",
+    "receipts",
     "benches",
     "faults",
 ];
