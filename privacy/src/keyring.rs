@@ -47,6 +47,7 @@ mod context {
     pub(super) const CHECK: &str = "Shoal 2026-11-29 check value of a region's keys, version 1";
     pub(super) const CONSENT: &str = "Shoal 2026-11-22 digest of a consent subject, version 1";
     pub(super) const CHECK_2: &str = "Shoal 2026-11-30 check value of a region's keys, version 2";
+    pub(super) const RECEIPTS: &str = "Shoal 2026-12-01 seed of a region's key for receipts, version 1";
     pub(super) const FILES: &str = "Shoal 2026-11-30 sealing of files of one kind, version 1";
 }
 
@@ -233,6 +234,13 @@ impl Keyring {
     /// Makes digests of consent subjects of a region; does not rotate, and cannot be joined with pseudonyms.
     pub fn consent_digester(&self, region: Region) -> ConsentDigester {
         ConsentDigester::new(self.key(Purpose::Consents(region)))
+    }
+
+    /// The seed of the key with which receipts of a region are signed. It stays when the key file is migrated.
+    pub fn receipt_seed(&self, region: Region) -> Zeroizing<[u8; 32]> {
+        let mut hasher = blake3::Hasher::new_derive_key(context::RECEIPTS);
+        hasher.update(&self.key(Purpose::Consents(region))[..]);
+        Zeroizing::new(*hasher.finalize().as_bytes())
     }
 
     /// Makes digests of event ids of a region, for counting a resend once.

@@ -32,6 +32,8 @@ const WORD_BYTES_MAX: usize = 48;
 pub enum ActKind {
     /// The rows of subjects were erased.
     SubjectErase,
+    /// The same, after which nothing of them is kept any more.
+    SubjectExclude,
     /// The rows of subjects are kept and used no more.
     SubjectRestrict,
     /// A restriction has ended.
@@ -56,8 +58,9 @@ pub enum ActKind {
 
 impl ActKind {
     /// All of them.
-    pub const ALL: [ActKind; 11] = [
+    pub const ALL: [ActKind; 12] = [
         ActKind::SubjectErase,
+        ActKind::SubjectExclude,
         ActKind::SubjectRestrict,
         ActKind::SubjectLift,
         ActKind::SubjectObject,

@@ -43,5 +43,6 @@ pub use key::{KeyId, PublicKey, Signer};
 pub use part::PART_FILES;
 pub use proof::{Leaf, Proof};
 pub use receipts::{Receipt, ReceiptId, Receipts};
+pub use segments::export_chain;
 pub use tree::Tree;
 pub use verify::{ChainEnd, verify_chain};

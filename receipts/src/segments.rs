@@ -155,17 +155,23 @@ impl Segments {
         line.map(str::to_owned)
             .ok_or_else(|| damaged(place, &name, number - first + 1, "the line is missing"))
     }
+}
 
-    /// All objects one behind the other.
-    pub(crate) fn export(&self, to: &mut dyn io::Write) -> Result<()> {
-        let place = self.objects.as_ref();
-        for first in &self.firsts {
-            let name = name(*first);
-            let text = read_text(place, &name)?;
-            to.write_all(text.as_bytes()).map_err(io_of(place, &name))?;
-        }
-        Ok(())
+/// Writes the whole chain of a place, as it is there, for [`verify_chain`](crate::verify_chain) and others' verifiers. A process may append
+/// meanwhile: what is written then is what there was at some moment.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn export_chain(place: &dyn Objects, to: &mut dyn io::Write) -> Result<()> {
+    let listed = place.list("").map_err(io_of(place, ""))?;
+    let mut firsts: Vec<u64> = listed.iter().filter_map(|entry| first_of(&entry.name)).collect();
+    firsts.sort_unstable();
+    for first in firsts {
+        let name = name(first);
+        let text = read_text(place, &name)?;
+        to.write_all(text.as_bytes()).map_err(io_of(place, &name))?;
     }
+    Ok(())
 }
 
 fn read_text(place: &dyn Objects, name: &str) -> Result<String> {

@@ -23,6 +23,17 @@ pub struct RowsErased {
     pub pinned: u64,
 }
 
+/// The live files of a table in one of its versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableVersion {
+    /// Which table of its region.
+    pub kind: Kind,
+    /// The version of its log.
+    pub version: i64,
+    /// Paths below the table, and bytes.
+    pub files: Vec<(String, u64)>,
+}
+
 impl Retention {
     /// Erases the rows of these subjects in a region.
     ///
@@ -69,6 +80,24 @@ impl Retention {
             let held = held.await.map_err(|source| RetentionError::Table { region, kind, source })?;
             all.files += held.files;
             all.rows += held.rows;
+        }
+        Ok(all)
+    }
+
+    /// The live files of every table of a region, by kind, with the version of its log: what a receipt is about.
+    ///
+    /// # Errors
+    /// When a table cannot be read.
+    pub async fn files_of(&self, region: Region) -> Result<Vec<TableVersion>, RetentionError> {
+        let mut all = Vec::with_capacity(Kind::ALL.len());
+        for kind in Kind::ALL.iter().copied() {
+            let snapshot = async {
+                let table = self.store.table(region, self.definitions.current().table(kind)).await?;
+                table.snapshot().await
+            };
+            let snapshot = snapshot.await.map_err(|source| RetentionError::Table { region, kind, source })?;
+            let files = snapshot.files().iter().map(|file| (file.path.clone(), file.bytes)).collect();
+            all.push(TableVersion { kind, version: snapshot.version(), files });
         }
         Ok(all)
     }

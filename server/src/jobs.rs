@@ -111,7 +111,7 @@ impl Jobs {
                     let (now_ms, served_ms) = self.state.look();
                     self.run_once(now_ms, served_ms).await?;
                 }
-                () = asked.erasing.notified() => self.erasure_due_ms = i64::MIN,
+                () = asked.acts_wait.notified() => self.erasure_due_ms = i64::MIN,
                 _ = stopping.changed() => break,
             }
         }

@@ -59,6 +59,7 @@ mod outside;
 mod own_process;
 mod parts;
 mod problem;
+mod receipts;
 mod reload;
 mod retention_line;
 mod running;

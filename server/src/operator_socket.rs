@@ -11,6 +11,7 @@
 //! "access_keys_changed"                  -> {"ok": null}, once they are in force
 //! {"on_subjects": ["erase", {"subjects": [..]}]} -> {"ok": {..}} or {"error": ".."}, once nobody of them is in a new answer
 //! {"plan_erasure": {"subjects": [..]}}  -> {"ok": {..}} or {"error": ".."}
+//! {"receipts": ["<uuid>", "DE", null]}, {"receipt_key": "DE"}  -> {"ok": ..} or {"error": ".."}
 //! {"subject_request": "<uuid>"}, "subject_requests", {"lift_subject_request": ["<uuid>", {"informed": true}]}  -> the same
 //! ```
 //! Who may write the data needs no key. What is told here counts events exactly, so no proxy and no address leads here. Invariants:
@@ -39,6 +40,7 @@ use crate::backup::running;
 use crate::erasures;
 use crate::error::Error;
 use crate::keys_told;
+use crate::receipts::Which;
 use crate::reload::{By, Reload};
 use crate::state::State;
 use crate::status::Status;
@@ -83,6 +85,10 @@ pub(crate) enum Asked {
     SubjectRequests,
     /// To lift one of them.
     LiftSubjectRequest(Uuid, LiftAsked),
+    /// The receipts of a request in a region: the person's, or the full ones with this part of their list of removed files.
+    Receipts(Uuid, Region, Option<u64>),
+    /// The public key of the receipts of a region.
+    ReceiptKey(Region),
 }
 
 /// What answers.
@@ -224,6 +230,17 @@ async fn told(service: &Service, asked: Asked) -> Result<Value, String> {
             let lifted = subjects::lift(state, request, asked, (Region::ALL, BY_OPERATOR)).await;
             Ok(lifted.map_err(|problem| problem.detail)?)
         }
+        Asked::Receipts(request, region, part) => {
+            let which = part.map_or(Which::Personal, Which::Full);
+            let state = state.clone();
+            let read = move || subjects::receipts(&state, request, region, which);
+            let documents = tokio::task::spawn_blocking(read).await;
+            let documents = documents.map_err(|_| "the receipts could not be read".to_owned())?;
+            Ok(json!(documents.map_err(|error| error.to_string())?))
+        }
+        Asked::ReceiptKey(region) => {
+            Ok(json!(state.receipts.public_key(region).map_err(|error| error.to_string())?))
+        }
         Asked::StoredKey(act) => {
             let done = state.act_on_stored_key(&act).await;
             serde_json::to_value(done.map_err(|error| {
@@ -255,7 +272,9 @@ pub(crate) fn ask(data_dir: &Path, asked: &Asked) -> Result<Option<Value>, Error
         | Asked::Key(_)
         | Asked::AccessKeysChanged
         | Asked::SubjectRequest(_)
-        | Asked::SubjectRequests => Some(ANSWER_TIMEOUT),
+        | Asked::SubjectRequests
+        | Asked::Receipts(..)
+        | Asked::ReceiptKey(_) => Some(ANSWER_TIMEOUT),
         // One takes as long as the data are large, the others may wait for commits of tables, or for questions that run.
         Asked::Backup(_)
         | Asked::Reload

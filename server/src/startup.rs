@@ -3,7 +3,9 @@
 //! Definitions and keys, tables, consents, audit, ledger, log (which recovers), query, retention, jobs, socket.
 //! Not here: settings (`config.rs`), what the jobs do (`jobs.rs`), the end (`running.rs`).
 
-use std::path::{Path, PathBuf};
+mod questions;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use shoal_ingest::{
 use shoal_privacy::consent::ConsentRecord;
 use shoal_privacy::keyring::{Keyring, Sealed};
 use shoal_privacy::pseudonym::PseudonymEpoch;
-use shoal_query::{Engine, QueryConfig};
+use shoal_query::Engine;
 use shoal_retention::{KnownTimes, Retention, plausible};
 use shoal_schemas::InForce;
 use shoal_schemas::calendar::day_of;
@@ -28,6 +30,7 @@ use shoal_storage::{
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use self::questions::{query_config, worker_program};
 use crate::access_keys::{KeyStore, LiveKeys, Uses};
 use crate::backup::names::check_finished;
 use crate::canonical_day;
@@ -43,6 +46,7 @@ use crate::ledger_start;
 use crate::metrics::{Metrics, process};
 use crate::operator_socket::OperatorSocket;
 use crate::own_process;
+use crate::receipts::AllReceipts;
 use crate::reload::Reload;
 use crate::running::{Listener, Running};
 use crate::served_time::ServedTime;
@@ -65,6 +69,7 @@ struct Peers {
     retention: Retention,
     subject_acts: Arc<SubjectActs>,
     refused: Refused,
+    receipts: Arc<AllReceipts>,
     served: Arc<ServedTime>,
     /// From which day on pseudonyms are of canonical identifiers.
     canonical_from_day: i32,
@@ -98,6 +103,7 @@ pub(crate) async fn start_with(
         audit,
         retention,
         subject_acts,
+        receipts,
         served,
         clocks,
         consents,
@@ -118,6 +124,7 @@ pub(crate) async fn start_with(
         engine,
         retention,
         subject_acts,
+        receipts,
         epoch_keys,
         derives_epochs: keyring.derives_epochs(),
         served,
@@ -216,6 +223,7 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
     // Before any question: who was erased is in no answer, also where older data were put back.
     let refused = Refused::default();
     let subject_acts = Arc::new(subjects::open(config, store.suppressed(), &refused)?);
+    let receipts = Arc::new(AllReceipts::open(config, &keyring)?);
     // Before the log: a service over a ledger that is in doubt takes no events either.
     let ledger = ledger_start::open(config, &**tables, &audit, now_ms).await?;
     Ok(Peers {
@@ -226,6 +234,7 @@ async fn build_peers(config: &Config, clocks: Clocks, metrics: &mut MetricRegist
         retention,
         subject_acts,
         refused,
+        receipts,
         served,
         consents,
         ledger,
@@ -349,50 +358,10 @@ async fn build_engine(
     Ok(Arc::new(engine.with_workers(worker_program(config)?)))
 }
 
-/// The program of the workers: this one, as it was started, also when its file was replaced since.
-fn worker_program(config: &Config) -> Result<PathBuf, Error> {
-    let of_this_process = Path::new("/proc/self/exe");
-    match &config.query.worker_program {
-        Some(program) => Ok(program.clone()),
-        None if of_this_process.exists() => Ok(of_this_process.to_path_buf()),
-        None => std::env::current_exe().map_err(|e| Error::Service(format!("the program of workers: {e}"))),
-    }
-}
-
-fn query_config(config: &Config) -> QueryConfig {
-    let settings = &config.query;
-    QueryConfig {
-        preset: settings.preset,
-        epochs: settings.epochs.clone(),
-        k_min: settings.k_min,
-        concurrent_max: settings.concurrent_max,
-        threads: settings.threads,
-        memory_bytes_max: settings.memory_bytes_max,
-        cells_max: settings.cells_max,
-        time_ms_max: settings.time_ms_max,
-        row_time_ns: settings.row_time_ns,
-        subject_day_events_max: config.ingest.subject_day_events_max.into(),
-        answer_times_ms: settings.answer_times_ms.clone(),
-        ..QueryConfig::default()
-    }
-}
-
 pub(crate) fn build_retention(
     definitions: &InForce,
     store: &Store,
     metrics: &mut MetricRegistry,
 ) -> Retention {
     Retention::new(store.clone(), definitions.clone(), shoal_retention::Metrics::register(metrics))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What benches and the trial of answers run with is what ships.
-    #[test]
-    fn the_defaults_of_questions_are_those_of_the_settings() {
-        let config = Config::embedded(Path::new("nowhere")).expect("defaults are a configuration");
-        assert_eq!(query_config(&config), QueryConfig::default());
-    }
 }

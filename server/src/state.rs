@@ -2,6 +2,7 @@
 //!
 //! Not here: building them (`startup.rs`), serving (`http.rs`).
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use shoal_audit::Audit;
 use shoal_ingest::Ingest;
 use shoal_privacy::consent::ConsentRecord;
 use shoal_query::Engine;
-use shoal_retention::{Accepted, Permit, Retention};
+use shoal_retention::{Accepted, Permit, Retention, TableVersion};
 use shoal_schemas::{InForce, Region};
 use shoal_storage::{BudgetLedger, Consents, EpochKeys, Escrowed, SubjectActs, Trouble};
 use tokio::runtime::Handle;
@@ -28,6 +29,7 @@ use crate::http::body::Bodies;
 use crate::http::connections::FailingKeys;
 use crate::metrics::Metrics;
 use crate::parts::Part;
+use crate::receipts::AllReceipts;
 use crate::served_time::ServedTime;
 use crate::stored_keys::{KeyAct, KeysDone, StoredKeys};
 
@@ -52,8 +54,11 @@ pub(crate) struct State {
     pub(crate) retention: Retention,
     pub(crate) subject_acts: Arc<SubjectActs>,
     pub(crate) account_room: AccountRoom,
-    /// Told when there is an erasure to carry out.
-    pub(crate) erasing: Notify,
+    pub(crate) receipts: Arc<AllReceipts>,
+    /// The tables of regions as they were before the erasures that have begun there.
+    pub(crate) before_erasures: Mutex<BTreeMap<Region, Arc<Vec<TableVersion>>>>,
+    /// Told when there is an act on persons to carry out, or a receipt to write.
+    pub(crate) acts_wait: Notify,
     epoch_keys: EpochKeys,
     derives_epochs: bool,
     /// What is shown to the next client, and can be another certificate later; `None` is plain text.
@@ -85,6 +90,7 @@ pub(crate) struct Services {
     pub(crate) engine: Arc<Engine>,
     pub(crate) retention: Retention,
     pub(crate) subject_acts: Arc<SubjectActs>,
+    pub(crate) receipts: Arc<AllReceipts>,
     pub(crate) epoch_keys: EpochKeys,
     /// Whether the key file is of version 1.
     pub(crate) derives_epochs: bool,
@@ -116,7 +122,9 @@ impl State {
             retention: services.retention,
             subject_acts: services.subject_acts,
             account_room: AccountRoom::default(),
-            erasing: Notify::new(),
+            receipts: services.receipts,
+            before_erasures: Mutex::default(),
+            acts_wait: Notify::new(),
             epoch_keys: services.epoch_keys,
             derives_epochs: services.derives_epochs,
             audit: services.audit,

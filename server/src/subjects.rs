@@ -26,14 +26,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use shoal_audit::{Act, ActOutcome, Actor, Origin};
+use shoal_audit::{Act, ActOutcome, Actor, Origin, Role};
 use shoal_files::{Disk, Encrypted};
 use shoal_language::calendar::{day_text, time_text};
 use shoal_privacy::keyring::Sealed;
 use shoal_schemas::calendar::{DAY_MS, day_of};
 use shoal_schemas::{Kind, Programme, Region};
 use shoal_storage::{
-    ActKind, ActPlaces, ActState, Refused, Restriction, SubjectAct, SubjectActs, Suppressed,
+    ActKind, ActPlaces, ActState, AskedBy, Lifted, Refused, Restriction, SubjectAct, SubjectActs, Suppressed,
 };
 use uuid::Uuid;
 
@@ -44,6 +44,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::file_keys::FileKeys;
 use crate::problem::{Problem, ProblemType};
+use crate::receipts::{Which, is_lift};
 use crate::state::State;
 
 /// A record is kept so much longer than any row that is older than it, days: clocks may differ.
@@ -123,6 +124,7 @@ pub(crate) async fn begin(state: &State, wanted: Wanted, actor: Actor) -> Result
         return Ok(told);
     }
     let now_ms = state.now_ms();
+    let by = asked_by(actor.role);
     let origin = Origin { at_ms: now_ms, act: word.audited(), id: request, actor };
     let restriction = restriction(kind);
     let fields = Fields {
@@ -153,7 +155,9 @@ pub(crate) async fn begin(state: &State, wanted: Wanted, actor: Actor) -> Result
             let mut named: Vec<(Programme, u128)> = persons.iter().flat_map(of).collect();
             named.sort_unstable();
             named.dedup();
-            acts.record(*region, &SubjectAct { id: request, asked_ms: now_ms, kind, subjects, named })?;
+            let number = Uuid::new_v4();
+            let act = SubjectAct { id: request, number, asked_ms: now_ms, by, kind, subjects, named };
+            acts.record(*region, &act)?;
         }
         Ok::<(), shoal_storage::StorageError>(())
     });
@@ -163,9 +167,7 @@ pub(crate) async fn begin(state: &State, wanted: Wanted, actor: Actor) -> Result
         failed("the request could not be recorded everywhere: send it again with the same `idempotency_key`")
     })?;
     state.retention.store().suppressed().readers_have_ended().await;
-    if kind.erases() {
-        state.erasing.notify_one();
-    }
+    state.acts_wait.notify_one();
     told(state, request).ok_or_else(|| failed("the request is not recorded; see the log"))
 }
 
@@ -197,7 +199,7 @@ pub(crate) async fn lift(
             "the person must be informed before it is lifted: do that, and send `{\"informed\": true}`";
         return Err(Problem::new(ProblemType::BadRequest, reason));
     }
-    let now_ms = state.now_ms();
+    let (now_ms, by) = (state.now_ms(), asked_by(actor.role));
     let regions: Vec<Region> = states.iter().map(|(region, _)| *region).collect();
     let origin = Origin { at_ms: now_ms, act: Act::SubjectLift, id: request, actor };
     let fields = || Fields { regions: regions.clone(), ..Fields::default() };
@@ -207,12 +209,13 @@ pub(crate) async fn lift(
     })?;
     let (acts, own) = (Arc::clone(&state.subject_acts), regions.clone());
     let lifted = tokio::task::spawn_blocking(move || {
-        own.iter().try_for_each(|region| acts.lift(*region, request, now_ms))
+        own.iter().try_for_each(|region| acts.lift(*region, request, Lifted { at_ms: now_ms, by }))
     });
     lifted.await.map_err(|_| failed("the request could not be lifted; see the log"))?.map_err(|error| {
         tracing::error!(%error, "a request for persons could not be lifted");
         failed("the request could not be lifted everywhere: send it again")
     })?;
+    state.acts_wait.notify_one();
     if let Err(error) = state.audit.begin(origin, fields()).end(ActOutcome::Done).await {
         tracing::error!(%error, "the end of a restriction, which has begun in the audit, is not noted as done");
     }
@@ -222,6 +225,32 @@ pub(crate) async fn lift(
 /// There is no request of this name.
 pub(crate) fn no_such_request() -> Problem {
     Problem::new(ProblemType::NoSuchRequest, "no request is called that, or it was forgotten")
+}
+
+/// In which role somebody asks.
+const fn asked_by(role: Role) -> AskedBy {
+    match role {
+        Role::AccountService => AskedBy::AccountService,
+        Role::Operator => AskedBy::Operator,
+        Role::Analyst | Role::Officer => AskedBy::Officer,
+    }
+}
+
+/// The documents of a request's receipts in a region: of the act itself, and of its end. They are written soon after an act is in force, and of
+/// one that erases when the rows are gone. Blocks.
+///
+/// # Errors
+/// When one does not verify.
+pub(crate) fn receipts(
+    state: &State,
+    request: Uuid,
+    region: Region,
+    which: Which,
+) -> Result<Vec<String>, Error> {
+    let Some(act) = state.subject_acts.state(region, request) else { return Ok(Vec::new()) };
+    let own = state.receipts.document(region, act.number, &|kind| !is_lift(kind), which)?;
+    let end = state.receipts.document(region, act.number, &is_lift, which)?;
+    Ok(own.into_iter().chain(end).collect())
 }
 
 const fn restriction(kind: ActKind) -> Option<Restriction> {
@@ -240,7 +269,7 @@ fn states(state: &State, request: Uuid) -> Vec<(Region, ActState)> {
 pub(crate) fn told(state: &State, request: Uuid) -> Option<Value> {
     let states = states(state, request);
     let (_, first) = states.first()?;
-    Some(told_of(request, *first, &states))
+    Some(told_of(request, first, &states))
 }
 
 /// Those that stay in force until somebody lifts them, in these regions, the oldest first.
@@ -253,7 +282,7 @@ pub(crate) fn in_force(state: &State, own: &[Region]) -> Value {
     }
     let told = requests.iter().filter_map(|((_, id), states)| {
         let (_, first) = states.first()?;
-        Some(told_of(*id, *first, states))
+        Some(told_of(*id, first, states))
     });
     json!({"requests": told.collect::<Vec<_>>()})
 }
@@ -272,7 +301,7 @@ pub(crate) fn count(state: &State) {
     state.metrics.reviews_overdue.set(i64::try_from(overdue.len()).unwrap_or(i64::MAX));
 }
 
-fn told_of(request: Uuid, first: ActState, states: &[(Region, ActState)]) -> Value {
+fn told_of(request: Uuid, first: &ActState, states: &[(Region, ActState)]) -> Value {
     let regions: Vec<Value> = states.iter().map(|(region, act)| region_told(*region, act)).collect();
     let has = |word: &str| regions.iter().any(|region| region["state"] == word);
     let overall = ["running", "in_force", "lifted"].into_iter().find(|word| has(word)).unwrap_or("done");
@@ -293,7 +322,7 @@ fn told_of(request: Uuid, first: ActState, states: &[(Region, ActState)]) -> Val
 fn region_told(region: Region, act: &ActState) -> Value {
     let word = match act {
         ActState { kind, erased: None, .. } if kind.erases() => "running",
-        ActState { lifted_ms: Some(_), .. } => "lifted",
+        ActState { lifted: Some(_), .. } => "lifted",
         ActState { kind: ActKind::Erase, .. } => "done",
         _ => "in_force",
     };
@@ -301,8 +330,8 @@ fn region_told(region: Region, act: &ActState) -> Value {
     if let Some(erased) = act.erased {
         told["done_at"] = json!(time_text(erased.done_ms));
     }
-    if let Some(lifted_ms) = act.lifted_ms {
-        told["lifted_at"] = json!(time_text(lifted_ms));
+    if let Some(lifted) = act.lifted {
+        told["lifted_at"] = json!(time_text(lifted.at_ms));
     }
     told
 }
@@ -319,5 +348,6 @@ pub(crate) fn prune(state: &State) -> Result<u64, Error> {
     let kept_days = i64::from(Programme::ALL.iter().filter_map(of).max().unwrap_or_default());
     let before_ms =
         state.now_ms().saturating_sub(kept_days.saturating_add(SPARE_DAYS).saturating_mul(DAY_MS));
+    state.receipts.forget(before_ms)?;
     Ok(state.subject_acts.prune(before_ms)?)
 }

@@ -45,7 +45,9 @@ pub use spending::{
     PartId, PartOrder, PossiblySpent, Reservation, Reserved, Shortage, SpendingCaps, SpendingFilter,
     SpendingItem,
 };
-pub use subject_acts::{ActKind, ActPlaces, ActState, Erased, Ground, Restriction, SubjectAct, SubjectActs};
+pub use subject_acts::{
+    ActKind, ActPlaces, ActState, AskedBy, Erased, Ground, Lifted, Restriction, SubjectAct, SubjectActs,
+};
 pub use suppressed::{Subjects, Suppressed};
 pub use tables::{
     AppendReport, Captured, CompactPolicy, CompactReport, DAY_FILES_MAX, EVENTS_MAX, ErasedRows,

@@ -23,10 +23,10 @@ mod places;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use shoal_schemas::Region;
+use shoal_schemas::{Programme, Region};
 use uuid::Uuid;
 
-pub use self::act::{ActKind, ActState, Erased, Ground, Restriction, SubjectAct};
+pub use self::act::{ActKind, ActState, AskedBy, Erased, Ground, Lifted, Restriction, SubjectAct};
 pub use self::places::ActPlaces;
 use self::places::Found;
 use crate::error::{Result, StorageError};
@@ -50,28 +50,34 @@ struct Home {
 struct Kept {
     /// Of one that is over it has neither subjects nor digests.
     act: SubjectAct,
+    programmes: Vec<Programme>,
     /// Writing it down has failed, and nobody knows in which places it is.
     is_in_doubt: bool,
     erased: Option<Erased>,
-    /// When it was lifted, or was to be: writing that down may have failed.
-    lifting_ms: Option<i64>,
+    /// How it was lifted, or was to be: writing that down may have failed.
+    lifting: Option<Lifted>,
     is_lifted: bool,
 }
 
 impl Kept {
-    fn of(Found { act, erased, lifted_ms }: Found) -> Kept {
-        let is_lifted = lifted_ms.is_some();
-        let mut kept = Kept { act, is_in_doubt: false, erased, lifting_ms: lifted_ms, is_lifted };
+    fn of(Found { act, erased, lifted }: Found) -> Kept {
+        let is_lifted = lifted.is_some();
+        let is_in = |programme: &Programme| act.named.iter().any(|(named, _)| named == programme);
+        let programmes = Programme::ALL.iter().copied().filter(is_in).collect();
+        let mut kept = Kept { act, programmes, is_in_doubt: false, erased, lifting: lifted, is_lifted };
         kept.forget_persons();
         kept
     }
 
     fn state(&self) -> ActState {
         ActState {
+            number: self.act.number,
+            by: self.act.by,
             kind: self.act.kind,
+            programmes: self.programmes.clone(),
             asked_ms: self.act.asked_ms,
             erased: self.erased,
-            lifted_ms: self.lifting_ms.filter(|_| self.is_lifted),
+            lifted: self.lifting.filter(|_| self.is_lifted),
         }
     }
 
@@ -133,9 +139,10 @@ impl SubjectActs {
         }
         let home = self.home(region, act.id)?;
         let mut acts = home.hold();
-        // What was written of it in vain has the time of the first try in its name.
-        let asked_ms = acts.get(&act.id).map_or(act.asked_ms, |kept| kept.act.asked_ms);
-        let act = SubjectAct { asked_ms, ..act.clone() };
+        // What was written of it in vain has the time of the first try in its name, and is the same act, whoever asks again.
+        let known = acts.get(&act.id).map(|kept| (kept.act.asked_ms, kept.act.number, kept.act.by));
+        let (asked_ms, number, by) = known.unwrap_or((act.asked_ms, act.number, act.by));
+        let act = SubjectAct { asked_ms, number, by, ..act.clone() };
         if let Some(kept) = acts.get(&act.id) {
             let is_same = match kept.state().is_over() {
                 true => home.places.act(asked_ms, act.id)? == act,
@@ -149,7 +156,7 @@ impl SubjectActs {
             }
         }
         let id = act.id;
-        let found = Found { act: act.clone(), erased: None, lifted_ms: None };
+        let found = Found { act: act.clone(), erased: None, lifted: None };
         let kept = Kept::of(found);
         acts.insert(id, Kept { is_in_doubt: true, ..kept });
         home.places.put_act(&act)?;
@@ -172,6 +179,13 @@ impl SubjectActs {
     /// Those that are in force until somebody lifts them, the oldest first.
     pub fn to_lift(&self, region: Region) -> Vec<(Uuid, ActState)> {
         self.those(region, |kept| kept.is_in_force(ActState::is_to_lift).then(|| (kept.act.id, kept.state())))
+    }
+
+    /// Those that erase nothing, and those that were lifted, the oldest first: whatever is told of them without their rows.
+    pub fn without_rows(&self, region: Region) -> Vec<ActState> {
+        let of =
+            |kept: &Kept| Some(kept.state()).filter(|state| !state.kind.erases() || state.lifted.is_some());
+        self.those(region, |kept| of(kept).filter(|_| !kept.is_in_doubt))
     }
 
     /// Some of a region, the oldest first.
@@ -201,20 +215,19 @@ impl SubjectActs {
         })
     }
 
-    /// Writes down in both places that an act is lifted at a time (milliseconds since 1970). Of one that is lifted already, nothing
-    /// changes.
+    /// Writes down in both places that an act is lifted. Of one that is lifted already, nothing changes.
     ///
     /// # Errors
     /// When it cannot be written: repeat it. [`StorageError::SubjectAct`] when none of this id is recorded, or it cannot be lifted.
-    pub fn lift(&self, region: Region, id: Uuid, at_ms: i64) -> Result<()> {
+    pub fn lift(&self, region: Region, id: Uuid, lifted: Lifted) -> Result<()> {
         self.change(region, id, |places, kept| {
             if !kept.act.kind.can_be_lifted() {
                 return Err(StorageError::SubjectAct { id, reason: "an erasure cannot be lifted" });
             }
             if !kept.is_lifted {
-                // Both places say the same time, also when this fails in between and is repeated.
-                let lifting_ms = *kept.lifting_ms.get_or_insert(at_ms);
-                places.put_lifted(kept.act.asked_ms, id, lifting_ms)?;
+                // Both places say the same, also when this fails in between and is repeated.
+                let lifting = *kept.lifting.get_or_insert(lifted);
+                places.put_lifted(kept.act.asked_ms, id, lifting)?;
                 kept.is_lifted = true;
             }
             Ok(())

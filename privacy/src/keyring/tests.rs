@@ -127,6 +127,19 @@ fn no_two_purposes_regions_programmes_epochs_or_kinds_are_related() {
 }
 
 #[test]
+fn receipts_of_each_region_are_signed_with_a_key_of_its_own_that_a_migration_leaves_as_it_is() {
+    let keyring = Keyring::parse(&good_file()).ok().unwrap();
+    let seeds = |keyring: &Keyring| -> Vec<[u8; 32]> {
+        Region::ALL.iter().map(|region| *keyring.receipt_seed(*region)).collect()
+    };
+    let distinct: HashSet<[u8; 32]> = seeds(&keyring).into_iter().collect();
+    let consents = Region::ALL.iter().map(|region| *keyring.key(Purpose::Consents(*region)));
+    assert_eq!(distinct.len(), 4);
+    assert!(consents.into_iter().all(|key| !distinct.contains(&key)));
+    assert!(seeds(&keyring.migrated().unwrap()) == seeds(&keyring));
+}
+
+#[test]
 fn two_keyrings_are_unrelated() {
     let (a, b) = (digests(&Keyring::ephemeral()), digests(&Keyring::ephemeral()));
     assert!(a.iter().all(|d| !b.contains(d)));

@@ -62,7 +62,10 @@ fn an_act_that_changed_nothing_has_no_two_equal_commitments() {
 #[test]
 fn the_same_act_of_the_same_request_has_one_receipt() {
     let (chain, openings, receipts) = begun();
+    let is_written = |kind: ActKind| receipts.is_written(kind, act(1).request);
+    assert!(!is_written(act(1).kind));
     let first = receipts.write(&act(1)).unwrap();
+    assert!(is_written(act(1).kind) && !is_written(ActKind::SubjectLift));
     let lines = exported(&receipts);
     let again = Act { at_ms: 5, ..act(1) };
     assert_eq!(receipts.write(&again).unwrap(), first);

@@ -31,6 +31,7 @@ const EDGES: [(&str, &[&str]); 16] = [
             "postprocess",
             "storage",
             "audit",
+            "receipts",
             "ingest",
             "query",
             "retention",

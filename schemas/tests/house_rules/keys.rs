@@ -67,10 +67,12 @@ impl Visit<'_> for Idents {
 /// What the start hands to the side of questions.
 #[test]
 fn the_start_hands_no_key_of_pseudonyms_to_the_side_of_questions() {
-    let text = std::fs::read_to_string(root().join("server/src/startup.rs")).unwrap();
-    let file = syn::parse_file(&text).unwrap();
+    let items = ["startup.rs", "startup/questions.rs"].map(|file| {
+        let text = std::fs::read_to_string(root().join("server/src").join(file)).unwrap();
+        syn::parse_file(&text).unwrap().items
+    });
     let of = |name: &str| {
-        let found = file.items.iter().find_map(|item| match item {
+        let found = items.iter().flatten().find_map(|item| match item {
             syn::Item::Fn(function) if function.sig.ident == name => Some(function),
             _ => None,
         });

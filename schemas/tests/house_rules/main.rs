@@ -33,12 +33,12 @@ const CRATES: [&str; 16] = [
     "language",
     "storage",
     "audit",
+    "receipts",
     "ingest",
     "postprocess",
     "query",
     "retention",
     "server",
-    "receipts",
     "benches",
     "faults",
 ];

@@ -74,6 +74,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .route("/v1/subjects/restrict", [("POST", web::post().to(subjects::restrict))])
         .route("/v1/subjects/object", [("POST", web::post().to(subjects::object))])
         .route("/v1/subjects/requests", [("GET", web::get().to(subjects::list))])
+        .route("/v1/subjects/requests/{id}/receipt", [("GET", web::get().to(subjects::receipt))])
         .route("/v1/subjects/requests/{id}/lift", [("POST", web::post().to(subjects::lift))])
         .route("/v1/subjects/requests/{id}", [("GET", web::get().to(subjects::told))])
         .route("/healthz", both(|| web::to(operation::healthz)))

@@ -105,6 +105,7 @@ mod protocols;
 #[path = "../../../files/tests/s3/proxy.rs"]
 mod proxy;
 mod query;
+mod receipts;
 mod regions;
 mod reload;
 mod restore;

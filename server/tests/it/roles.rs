@@ -45,6 +45,7 @@ const TABLE: &[(&str, &str, &[Who])] = &[
     ("POST", "/v1/subjects/restrict", &[Officer]),
     ("GET", "/v1/subjects/requests", &[Officer]),
     ("GET", "/v1/subjects/requests/{id}", &[Account, Officer]),
+    ("GET", "/v1/subjects/requests/{id}/receipt", &[Account, Officer]),
     ("POST", "/v1/subjects/requests/{id}/lift", &[Officer]),
     ("GET", "/healthz", &ALL),
     ("GET", "/readyz", &ALL),

@@ -171,6 +171,9 @@ def operators(api, keys):
     api.compare(200, "GET", pattern, path=f"/v1/subjects/requests/{told['request']}", key=keys["officer"])
     api.compare(404, "GET", pattern, path="/v1/subjects/requests/1f0e5d9c-6c6e-4a53-9a3c-0b9c4b1d7a10", key=keys["officer"])
     api.compare(403, "POST", "/v1/subjects/erase", key=keys["analyst"], body=persons)
+    path = f"/v1/subjects/requests/{told['request']}/receipt"
+    for status, key, query in [(200, "officer", "?region=DE"), (422, "officer", ""), (403, "analyst", "?region=DE")]:
+        api.compare(status, "GET", pattern + "/receipt", path=path + query, key=keys[key])
     more = {"restrict": {"ground": "accuracy", "review_on": "2026-12-24"}, "object": {"rows": "erase"}, "exclude": {}}
     for act, members in more.items():
         body = {**persons, **members}

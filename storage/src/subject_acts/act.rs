@@ -8,14 +8,29 @@ use uuid::Uuid;
 pub struct SubjectAct {
     /// What it is called in all regions.
     pub id: Uuid,
+    /// A random number, under which its receipt is known: the id is made of the person, with a key.
+    pub number: Uuid,
     /// When it was asked for, in milliseconds since 1970.
     pub asked_ms: i64,
+    /// In which role somebody has asked for it.
+    pub by: AskedBy,
     /// What is done.
     pub kind: ActKind,
     /// Pseudonyms of the person, ascending, each once; at most 1,000,000. There may be none.
     pub subjects: Vec<u128>,
     /// Digests of consents, by which the gate knows the person, ascending, each once; at most 1,000,000.
     pub named: Vec<(Programme, u128)>,
+}
+
+/// In which role an act is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedBy {
+    /// On the machine.
+    Operator,
+    /// With an officer's key.
+    Officer,
+    /// With the key of an account service.
+    AccountService,
 }
 
 /// What is done.
@@ -82,17 +97,32 @@ pub struct Erased {
     pub rows: u64,
 }
 
-/// How far an act is.
+/// The end of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifted {
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// In which role somebody has lifted it.
+    pub by: AskedBy,
+}
+
+/// How far an act is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActState {
+    /// Under which its receipt is known.
+    pub number: Uuid,
+    /// In which role somebody has asked for it.
+    pub by: AskedBy,
     /// What is done.
     pub kind: ActKind,
+    /// In which programmes, each once.
+    pub programmes: Vec<Programme>,
     /// When it was asked for, in milliseconds since 1970.
     pub asked_ms: i64,
     /// What was erased, once all of it is gone from this data directory.
     pub erased: Option<Erased>,
-    /// Since when it is lifted, in milliseconds since 1970.
-    pub lifted_ms: Option<i64>,
+    /// Its end.
+    pub lifted: Option<Lifted>,
 }
 
 impl ActKind {
@@ -112,7 +142,7 @@ impl ActState {
     pub const fn suppresses(&self) -> bool {
         match self.kind {
             ActKind::Erase | ActKind::Exclude => self.erased.is_none(),
-            ActKind::Restrict(_) => self.lifted_ms.is_none(),
+            ActKind::Restrict(_) => self.lifted.is_none(),
         }
     }
 
@@ -120,8 +150,8 @@ impl ActState {
     pub const fn refuses(&self) -> bool {
         match self.kind {
             ActKind::Erase => self.erased.is_none(),
-            ActKind::Exclude => self.erased.is_none() || self.lifted_ms.is_none(),
-            ActKind::Restrict(_) => self.lifted_ms.is_none(),
+            ActKind::Exclude => self.erased.is_none() || self.lifted.is_none(),
+            ActKind::Restrict(_) => self.lifted.is_none(),
         }
     }
 
@@ -132,7 +162,7 @@ impl ActState {
 
     /// Whether it stays in force until somebody lifts it, and nobody has.
     pub const fn is_to_lift(&self) -> bool {
-        self.kind.can_be_lifted() && self.lifted_ms.is_none()
+        self.kind.can_be_lifted() && self.lifted.is_none()
     }
 
     /// Whether nothing is left to do, and nothing in force.

@@ -1,22 +1,24 @@
 //! The bytes and the names of what is kept of an act.
 //!
 //! ```text
-//! acts/<asked ms, 13 digits>-<id>   "SHOALEA2" | id (16) | asked ms, i64 LE
+//! acts/<asked ms, 13 digits>-<id>   "SHOALEA2" | id (16) | asked ms, i64 LE | number (16)
+//!                                   | asked for by (1): 1 operator, 2 officer, 3 account service
 //!                                   | kind (1): 1 erase, 2 exclude, 3 restrict | ground (1), 0 of none | review day, i32 LE, 0 of none
 //!                                   | number of subjects, u32 LE | subjects (16 each, ascending)
 //!                                   | number named, u32 LE | those (programme, 1; digest, 16; ascending) | CRC-32 of all before, u32 LE
 //! done/<the same name>              "SHOALED1" | id (16) | asked ms, i64 LE | done ms, i64 LE | files, u64 LE | rows, u64 LE
 //!                                   | CRC-32 of all before, u32 LE
-//! lifted/<the same name>            "SHOALEL1" | id (16) | asked ms, i64 LE | lifted ms, i64 LE | CRC-32 of all before, u32 LE
+//! lifted/<the same name>            "SHOALEL1" | id (16) | asked ms, i64 LE | lifted ms, i64 LE | by whom, u64 LE, as above
+//!                                   | CRC-32 of all before, u32 LE
 //! ```
 //! The last byte of a head is the number of the form. An act of form 1 is an erasure that names nobody to the gate: it ends with its
-//! subjects, which follow the time. Invariants: names sort by the time; what is read is what was written, under the
-//! name that it was written for, or an error. Not here: where the files are (`places`).
+//! subjects, which follow the time; its number is its id, and an operator has asked for it. Invariants: names sort by the time; what is read is
+//! what was written, under the name that it was written for, or an error. Not here: where the files are (`places`).
 
 use shoal_schemas::Programme;
 use uuid::Uuid;
 
-use super::act::{ActKind, Erased, Ground, Restriction, SubjectAct};
+use super::act::{ActKind, AskedBy, Erased, Ground, Lifted, Restriction, SubjectAct};
 
 /// Subjects that an act may have, and digests.
 pub(super) const SUBJECTS_MAX: usize = 1_000_000;
@@ -50,7 +52,9 @@ pub(super) fn name(asked_ms: i64, id: Uuid) -> String {
 /// The bytes of an act.
 pub(super) fn act_bytes(act: &SubjectAct) -> Vec<u8> {
     let mut bytes = head(ACT, ACT_FORM, act.asked_ms, act.id);
-    bytes.reserve(18 + act.subjects.len() * SUBJECT_BYTES + act.named.len() * NAMED_BYTES);
+    bytes.reserve(35 + act.subjects.len() * SUBJECT_BYTES + act.named.len() * NAMED_BYTES);
+    bytes.extend(act.number.as_bytes());
+    bytes.push(by_byte(act.by));
     let (kind, ground, review_day) = match act.kind {
         ActKind::Erase => (1, 0, 0),
         ActKind::Exclude => (2, 0, 0),
@@ -80,16 +84,18 @@ pub(super) fn done_bytes(asked_ms: i64, id: Uuid, erased: Erased) -> Vec<u8> {
 }
 
 /// The bytes of the mark that an act is lifted.
-pub(super) fn lifted_bytes(asked_ms: i64, id: Uuid, lifted_ms: i64) -> Vec<u8> {
+pub(super) fn lifted_bytes(asked_ms: i64, id: Uuid, lifted: Lifted) -> Vec<u8> {
     let mut bytes = head(LIFTED, MARK_FORM, asked_ms, id);
-    bytes.extend(lifted_ms.to_le_bytes());
+    bytes.extend(lifted.at_ms.to_le_bytes());
+    bytes.extend(u64::from(by_byte(lifted.by)).to_le_bytes());
     signed(bytes)
 }
 
 /// The act whose bytes these are, in a file of this name.
 pub(super) fn act(file: &str, bytes: &[u8]) -> Result<SubjectAct, Unread> {
     let (id, asked_ms, form, rest) = body(ACT, ACT_FORM, file, bytes)?;
-    let (kind, rest) = if form == 1 { (ActKind::Erase, rest) } else { kind(rest)? };
+    let of_first = (id, AskedBy::Operator, ActKind::Erase);
+    let ((number, by, kind), rest) = if form == 1 { (of_first, rest) } else { what(rest)? };
     let (subjects, rest) = listed::<SUBJECT_BYTES>(rest)?;
     let subjects: Vec<u128> = subjects.iter().map(|bytes| u128::from_be_bytes(*bytes)).collect();
     let (named, rest) = if form == 1 { (&[][..], rest) } else { listed::<NAMED_BYTES>(rest)? };
@@ -98,7 +104,7 @@ pub(super) fn act(file: &str, bytes: &[u8]) -> Result<SubjectAct, Unread> {
     if !is_ascending(&subjects) || !is_ascending_by_bytes(&named) || !rest.is_empty() {
         return Err(DAMAGED);
     }
-    Ok(SubjectAct { id, asked_ms, kind, subjects, named })
+    Ok(SubjectAct { id, number, asked_ms, by, kind, subjects, named })
 }
 
 /// What was done, whose bytes these are, in a file of this name.
@@ -111,10 +117,11 @@ pub(super) fn done(file: &str, bytes: &[u8]) -> Result<Erased, Unread> {
     })
 }
 
-/// When an act was lifted (milliseconds since 1970), whose mark these bytes are, in a file of this name.
-pub(super) fn lifted(file: &str, bytes: &[u8]) -> Result<i64, Unread> {
-    let [lifted_ms] = numbers(LIFTED, file, bytes)?;
-    Ok(i64::from_le_bytes(lifted_ms))
+/// The end of an act, whose mark these bytes are, in a file of this name.
+pub(super) fn lifted(file: &str, bytes: &[u8]) -> Result<Lifted, Unread> {
+    let [at_ms, by] = numbers(LIFTED, file, bytes)?;
+    let by = u8::try_from(u64::from_le_bytes(by)).ok().and_then(by_of).ok_or(DAMAGED)?;
+    Ok(Lifted { at_ms: i64::from_le_bytes(at_ms), by })
 }
 
 /// Whether each is less than the next.
@@ -136,6 +143,19 @@ pub(super) const fn programme_byte(programme: Programme) -> u8 {
     }
 }
 
+const fn by_byte(by: AskedBy) -> u8 {
+    match by {
+        AskedBy::Operator => 1,
+        AskedBy::Officer => 2,
+        AskedBy::AccountService => 3,
+    }
+}
+
+fn by_of(byte: u8) -> Option<AskedBy> {
+    let all = [AskedBy::Operator, AskedBy::Officer, AskedBy::AccountService];
+    all.into_iter().find(|known| by_byte(*known) == byte)
+}
+
 const fn ground_byte(ground: Ground) -> u8 {
     match ground {
         Ground::Accuracy => 1,
@@ -151,8 +171,12 @@ fn named_of(bytes: &[u8; NAMED_BYTES]) -> Option<(Programme, u128)> {
     Some((programme, u128::from_be_bytes(digest.try_into().ok()?)))
 }
 
-/// What is done, and what follows it.
-fn kind(bytes: &[u8]) -> Result<(ActKind, &[u8]), Unread> {
+/// The number, who has asked, what is done, and what follows it.
+#[allow(clippy::type_complexity)]
+fn what(bytes: &[u8]) -> Result<((Uuid, AskedBy, ActKind), &[u8]), Unread> {
+    let (number, bytes) = bytes.split_first_chunk::<16>().ok_or(DAMAGED)?;
+    let (by, bytes) = bytes.split_first().ok_or(DAMAGED)?;
+    let by = by_of(*by).ok_or(DAMAGED)?;
     let (&[kind, ground], rest) = bytes.split_first_chunk::<2>().ok_or(DAMAGED)?;
     let (review_day, rest) = rest.split_first_chunk::<4>().ok_or(DAMAGED)?;
     let review_day = i32::from_le_bytes(*review_day);
@@ -163,7 +187,7 @@ fn kind(bytes: &[u8]) -> Result<(ActKind, &[u8]), Unread> {
         (3, Some(ground)) => ActKind::Restrict(Restriction { ground, review_day }),
         _ => return Err(DAMAGED),
     };
-    Ok((kind, rest))
+    Ok(((Uuid::from_bytes(*number), by, kind), rest))
 }
 
 /// A list with its number before it, and what follows it.
@@ -254,7 +278,10 @@ mod tests {
                 let programme = |byte| Programme::ALL[usize::from(programme_byte(Programme::ALL[0]) != byte)];
                 let named = named.into_iter().map(|(byte, digest)| (programme(byte), digest)).collect();
                 let subjects = subjects.into_iter().collect();
-                Hidden(SubjectAct { id: Uuid::from_u128(id), asked_ms, kind, subjects, named })
+                let (id, number) = (Uuid::from_u128(id), Uuid::from_u128(!id));
+                let by = [AskedBy::Operator, AskedBy::Officer, AskedBy::AccountService]
+                    [usize::try_from(asked_ms % 3).unwrap()];
+                Hidden(SubjectAct { id, number, asked_ms, by, kind, subjects, named })
             },
         )
     }
@@ -274,10 +301,10 @@ mod tests {
             let (id, asked_ms) = (written.id, written.asked_ms);
             let file = name(asked_ms, id);
             let erased = Erased { done_ms: numbers.0, files: numbers.1, rows: numbers.2 };
-            let mut all =
-                [act_bytes(&written), done_bytes(asked_ms, id, erased), lifted_bytes(asked_ms, id, numbers.0)];
+            let end = Lifted { at_ms: numbers.0, by: written.by };
+            let mut all = [act_bytes(&written), done_bytes(asked_ms, id, erased), lifted_bytes(asked_ms, id, end)];
             prop_assert!(is_read_as(&file, &all[0], &written));
-            prop_assert_eq!((done(&file, &all[1]), lifted(&file, &all[2])), (Ok(erased), Ok(numbers.0)));
+            prop_assert_eq!((done(&file, &all[1]), lifted(&file, &all[2])), (Ok(erased), Ok(end)));
             let readers: [fn(&str, &[u8]) -> bool; 3] =
                 [|f, b| act(f, b).is_ok(), |f, b| done(f, b).is_ok(), |f, b| lifted(f, b).is_ok()];
             for (of, bytes) in all.iter_mut().enumerate() {
@@ -302,7 +329,9 @@ mod tests {
     }
 
     fn erasure(subjects: Vec<u128>) -> SubjectAct {
-        SubjectAct { id: Uuid::from_u128(7), asked_ms: 5, kind: ActKind::Erase, subjects, named: Vec::new() }
+        let (id, kind) = (Uuid::from_u128(7), ActKind::Erase);
+        let by = AskedBy::Operator;
+        SubjectAct { id, number: id, asked_ms: 5, by, kind, subjects, named: Vec::new() }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use shoal_files::Objects;
 use shoal_schemas::Region;
 use uuid::Uuid;
 
-use super::act::{Erased, SubjectAct};
+use super::act::{Erased, Lifted, SubjectAct};
 use super::form::{self, Unread};
 use crate::error::{Result, StorageError};
 
@@ -31,7 +31,7 @@ const LIFTED: &str = "lifted";
 pub(super) struct Found {
     pub(super) act: SubjectAct,
     pub(super) erased: Option<Erased>,
-    pub(super) lifted_ms: Option<i64>,
+    pub(super) lifted: Option<Lifted>,
 }
 
 /// Where the acts on persons of a region are kept, twice.
@@ -55,7 +55,7 @@ impl ActPlaces {
         settle(&*self.inside, DONE)?;
         let (outside, inside) = (list(&*self.outside, ACTS)?, list(&*self.inside, ACTS)?);
         let done = list(&*self.inside, DONE)?;
-        let lifted = [list(&*self.outside, LIFTED)?, list(&*self.inside, LIFTED)?];
+        let marks = [list(&*self.outside, LIFTED)?, list(&*self.inside, LIFTED)?];
         let mut ids: BTreeSet<Uuid> = BTreeSet::new();
         let mut all = Vec::new();
         for name in outside.union(&inside) {
@@ -66,14 +66,14 @@ impl ActPlaces {
             }
             let erased =
                 done.contains(name).then(|| read(&*self.inside, DONE, name, form::done)).transpose()?;
-            let mark = |at: &i64| form::lifted_bytes(act.asked_ms, act.id, *at);
-            let lifted_ms = self.unite((LIFTED, name), [&lifted[0], &lifted[1]], form::lifted, mark)?;
-            all.push(Found { act, erased, lifted_ms });
+            let mark = |lifted: &Lifted| form::lifted_bytes(act.asked_ms, act.id, *lifted);
+            let lifted = self.unite((LIFTED, name), [&marks[0], &marks[1]], form::lifted, mark)?;
+            all.push(Found { act, erased, lifted });
         }
         // What is left of those that were being forgotten.
         let is_left = |name: &&String| !outside.contains(*name) && !inside.contains(*name);
-        remove(&*self.outside, LIFTED, lifted[0].iter().filter(is_left))?;
-        remove(&*self.inside, LIFTED, lifted[1].iter().filter(is_left))?;
+        remove(&*self.outside, LIFTED, marks[0].iter().filter(is_left))?;
+        remove(&*self.inside, LIFTED, marks[1].iter().filter(is_left))?;
         remove(&*self.inside, DONE, done.iter().filter(is_left))?;
         Ok(all)
     }
@@ -85,8 +85,8 @@ impl ActPlaces {
             let Some(act) = self.either(ACTS, name, form::act)? else { continue };
             // Marks come after acts and go after them, so those that an act has are there as long as it is.
             let erased = if_there(read(&*self.inside, DONE, name, form::done))?;
-            let lifted_ms = self.either(LIFTED, name, form::lifted)?;
-            all.push(Found { act, erased, lifted_ms });
+            let lifted = self.either(LIFTED, name, form::lifted)?;
+            all.push(Found { act, erased, lifted });
         }
         Ok(all)
     }
@@ -138,8 +138,8 @@ impl ActPlaces {
     }
 
     /// Writes down in both places that the act of this time and id is lifted, in place of what is there of that.
-    pub(super) fn put_lifted(&self, asked_ms: i64, id: Uuid, lifted_ms: i64) -> Result<()> {
-        self.put_both(LIFTED, &form::name(asked_ms, id), &form::lifted_bytes(asked_ms, id, lifted_ms))
+    pub(super) fn put_lifted(&self, asked_ms: i64, id: Uuid, lifted: Lifted) -> Result<()> {
+        self.put_both(LIFTED, &form::name(asked_ms, id), &form::lifted_bytes(asked_ms, id, lifted))
     }
 
     fn put_both(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<()> {

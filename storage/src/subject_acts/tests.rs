@@ -44,7 +44,13 @@ fn act(n: u128, kind: ActKind, subjects: &[u128]) -> SubjectAct {
     let asked_ms = 1_000 + i64::try_from(n).unwrap();
     // Digests are of another kind: they only look like the subjects here.
     let named = subjects.iter().map(|subject| (USER, *subject)).collect();
-    SubjectAct { id: Uuid::from_u128(n), asked_ms, kind, subjects: subjects.to_vec(), named }
+    let (id, number) = (Uuid::from_u128(n), Uuid::from_u128(n + 1_000));
+    let by = AskedBy::Officer;
+    SubjectAct { id, number, asked_ms, by, kind, subjects: subjects.to_vec(), named }
+}
+
+fn lifted(at_ms: i64) -> Lifted {
+    Lifted { at_ms, by: AskedBy::Operator }
 }
 
 /// What became of an act's rows; none where there is no such act.
@@ -289,6 +295,7 @@ fn a_restriction_is_in_force_until_it_is_lifted_and_an_exclusion_refuses_until_t
     let why = |refused: &Refused| [10, 11, 20, 30].map(|digest| refused_of(refused, digest));
     let (erased, restricted) = (Some(Refusing::Erased), Some(Refusing::Restricted));
     for (acts, suppressed, refused) in [(acts, suppressed, refused), open_all(&files).unwrap()] {
+        assert_eq!(acts.without_rows(REGION).len(), 1, "the restriction");
         assert_eq!(now_suppressed(&suppressed), [10, 11, 20, 30]);
         assert_eq!(why(&refused), [restricted, erased, erased, erased]);
         assert_eq!(refused.of(Region::Us, USER, 10_u128.to_be_bytes()), None);
@@ -302,21 +309,25 @@ fn a_restriction_is_in_force_until_it_is_lifted_and_an_exclusion_refuses_until_t
         acts.done(REGION, Uuid::from_u128(n), ERASED).unwrap();
     }
     assert!(matches!(acts.done(REGION, Uuid::from_u128(1), ERASED), Err(StorageError::SubjectAct { .. })));
-    assert!(matches!(acts.lift(REGION, Uuid::from_u128(3), 5_000), Err(StorageError::SubjectAct { .. })));
+    assert!(matches!(
+        acts.lift(REGION, Uuid::from_u128(3), lifted(5_000)),
+        Err(StorageError::SubjectAct { .. })
+    ));
     let (acts, suppressed, refused) = open_all(&files).unwrap();
     assert_eq!(now_suppressed(&suppressed), [10, 11], "what is erased is not there to be read");
     assert_eq!(why(&refused), [restricted, erased, erased, None]);
     assert_eq!(acts.prune(10_000).unwrap(), 1, "what is in force is kept");
-    acts.lift(REGION, Uuid::from_u128(1), 5_000).unwrap();
-    acts.lift(REGION, Uuid::from_u128(1), 6_000).unwrap();
+    acts.lift(REGION, Uuid::from_u128(1), lifted(5_000)).unwrap();
+    acts.lift(REGION, Uuid::from_u128(1), lifted(6_000)).unwrap();
     for (acts, suppressed, refused) in [(acts, suppressed, refused), open_all(&files).unwrap()] {
         assert!(now_suppressed(&suppressed).is_empty());
         assert_eq!(why(&refused), [None, erased, erased, None]);
-        assert_eq!(acts.state(REGION, Uuid::from_u128(1)).unwrap().lifted_ms, Some(5_000));
+        assert_eq!(acts.state(REGION, Uuid::from_u128(1)).unwrap().lifted, Some(lifted(5_000)));
     }
     let (acts, _, refused) = open_all(&files).unwrap();
-    acts.lift(REGION, Uuid::from_u128(2), 7_000).unwrap();
+    acts.lift(REGION, Uuid::from_u128(2), lifted(7_000)).unwrap();
     assert_eq!(why(&refused), [None; 4]);
+    assert_eq!(acts.without_rows(REGION).len(), 2, "and the exclusion that was lifted");
     assert_eq!((acts.prune(10_000).unwrap(), names(&files).len()), (2, 0), "nothing of them is left");
 }
 
@@ -327,12 +338,12 @@ fn what_was_restricted_or_lifted_after_a_copy_of_the_data_is_so_over_the_copy() 
     acts.record(REGION, &act(1, RESTRICT, &[1])).unwrap();
     let copied = Memory::new();
     copy(&files, &copied, "DE/inside");
-    acts.lift(REGION, Uuid::from_u128(1), 5_000).unwrap();
+    acts.lift(REGION, Uuid::from_u128(1), lifted(5_000)).unwrap();
     acts.record(REGION, &act(2, RESTRICT, &[2])).unwrap();
     copy(&files, &copied, "DE/outside");
     let (acts, suppressed) = open(&copied).unwrap();
     assert_eq!(now_suppressed(&suppressed), [2]);
-    assert_eq!(acts.state(REGION, Uuid::from_u128(1)).unwrap().lifted_ms, Some(5_000));
+    assert_eq!(acts.state(REGION, Uuid::from_u128(1)).unwrap().lifted, Some(lifted(5_000)));
     assert_eq!(names(&copied), names(&files));
     // And where the place outside is lost, the data have all of it.
     let lost = Memory::new();
@@ -351,7 +362,7 @@ fn who_reads_beside_the_service_sees_whom_the_acts_suppress() {
         acts.record(REGION, &act(n, if n % 2 == 0 { RESTRICT } else { ActKind::Erase }, &[n])).unwrap();
     }
     acts.done(REGION, Uuid::from_u128(1), ERASED).unwrap();
-    acts.lift(REGION, Uuid::from_u128(2), 5_000).unwrap();
+    acts.lift(REGION, Uuid::from_u128(2), lifted(5_000)).unwrap();
     let before = names(&files);
     assert_eq!(look(&files), *suppressed.of(REGION));
     // Data of before have no mark of what is done, and none of what is lifted: that is outside.
@@ -369,10 +380,10 @@ fn a_lift_that_failed_is_repeated_with_its_first_time_and_is_not_believed_before
     let id = Uuid::from_u128(1);
     acts.record(REGION, &act(1, RESTRICT, &[1])).unwrap();
     files.fail_syncs_after(1);
-    assert!(acts.lift(REGION, id, 5_000).is_err(), "in one place alone");
-    assert_eq!((now_suppressed(&suppressed), acts.state(REGION, id).unwrap().lifted_ms), (vec![1], None));
+    assert!(acts.lift(REGION, id, lifted(5_000)).is_err(), "in one place alone");
+    assert_eq!((now_suppressed(&suppressed), acts.state(REGION, id).unwrap().lifted), (vec![1], None));
     files.fail_syncs_after(100);
-    acts.lift(REGION, id, 6_000).unwrap();
+    acts.lift(REGION, id, lifted(6_000)).unwrap();
     assert!(now_suppressed(&suppressed).is_empty());
-    assert_eq!(open(&files).unwrap().0.state(REGION, id).unwrap().lifted_ms, Some(5_000));
+    assert_eq!(open(&files).unwrap().0.state(REGION, id).unwrap().lifted, Some(lifted(5_000)));
 }

@@ -24,7 +24,7 @@ const KEY_IN_QUERY: &str = "key_in_query";
         events::native, events::segment, sentry::envelope, consents::record, validate::validate, schema::show,
         sql::answer, sql::running, sql::cancel, sql::tables, budget::list, keys::own,
         retention::plan, retention::run, subjects::erase, subjects::exclude, subjects::restrict,
-        subjects::object, subjects::list, subjects::told, subjects::lift,
+        subjects::object, subjects::list, subjects::told, subjects::lift, subjects::receipt,
         operation::healthz, operation::readyz,
     ),
     components(schemas(

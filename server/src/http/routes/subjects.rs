@@ -3,16 +3,19 @@
 //! and record an objection.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shoal_schemas::Region;
 use tokio::task::JoinError;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::error::Error;
 use crate::http::auth::{self, Presented};
 use crate::http::described::{ProgrammeWord, RegionWord};
 use crate::http::refusals::{self, refusals};
 use crate::problem::{Problem, ProblemType};
+use crate::receipts::Which;
 use crate::state::State;
 use crate::subjects::{self, ActWord, LiftAsked, SubjectsAsked};
 
@@ -25,6 +28,12 @@ refusals!(
 refusals!(
     /// Why a restriction or an exclusion is not lifted.
     Lift, Native: refusals::KEY, refusals::BODY,
+        &[ProblemType::BadRequest, ProblemType::NotAllowed, ProblemType::NoSuchRequest, ProblemType::Failed]
+);
+
+refusals!(
+    /// Why receipts are not told.
+    Receipt, Native: refusals::KEY,
         &[ProblemType::BadRequest, ProblemType::NotAllowed, ProblemType::NoSuchRequest, ProblemType::Failed]
 );
 
@@ -281,6 +290,69 @@ pub(super) async fn lift(
     };
     let (background, own) = (state.background.clone(), state.clone());
     answered(background.spawn(async move { subjects::lift(&own, id, asked, (&regions, actor)).await }).await)
+}
+
+/// Whose receipt.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReceiptQuery {
+    /// Region of the receipt: each has its own.
+    #[param(value_type = RegionWord)]
+    region: String,
+}
+
+/// The person's receipts of a request.
+#[derive(Serialize, ToSchema)]
+struct SubjectReceipts {
+    /// The public key of the region, as text. Whoever is to believe a receipt must have it from elsewhere, too.
+    public_key: String,
+    /// Documents, each as a text: of the act, when it is done, and of its end.
+    receipts: Vec<String>,
+}
+
+/// Tells the person's receipts of a request.
+#[utoipa::path(get, path = "/v1/subjects/requests/{id}/receipt", tag = "rights", summary = "The receipts of a request, for the person",
+    operation_id = "subject_receipt",
+    description = "Signed, and verified by anybody offline: `docs/receipts.md`. An act that erases has one when the rows are gone. They say \
+        what was done and when, and nothing that tells whether there was a row; full receipts are for whoever has the machine.",
+    params(("id" = String, Path, description = "`request` of the answer to it", format = "uuid"), ReceiptQuery),
+    responses((status = 200, description = "Those that there are", body = SubjectReceipts), Receipt),
+    security(("key" = []), ("basic" = [])))]
+pub(super) async fn receipt(
+    http: HttpRequest,
+    state: web::Data<State>,
+    id: web::Path<String>,
+    query: Result<web::Query<ReceiptQuery>, actix_web::Error>,
+) -> HttpResponse {
+    let asked = || {
+        let asker = auth::for_persons(&state.keys, Presented::in_header(&http))?;
+        let region = query.as_ref().ok().and_then(|query| Region::parse(&query.region));
+        let reason = "`region` must be US, DE, SG or MY, as in ?region=DE";
+        let region = region.ok_or_else(|| Problem::new(ProblemType::BadRequest, reason))?;
+        if !asker.regions.contains(&region) {
+            return Err(Problem::new(ProblemType::NotAllowed, "the key does not reach this region"));
+        }
+        let id = Uuid::parse_str(&id).map_err(|_| subjects::no_such_request())?;
+        subjects::told(&state, id).ok_or_else(subjects::no_such_request)?;
+        Ok::<_, Problem>((id, region))
+    };
+    let (id, region) = match asked() {
+        Ok(asked) => asked,
+        Err(problem) => return problem.response(),
+    };
+    let own = state.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let receipts = subjects::receipts(&own, id, region, Which::Personal)?;
+        Ok::<_, Error>((own.receipts.public_key(region)?, receipts))
+    });
+    match read.await {
+        Ok(Ok((public_key, receipts))) => HttpResponse::Ok().json(SubjectReceipts { public_key, receipts }),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a receipt could not be told");
+            Problem::new(ProblemType::Failed, "the receipt could not be read; see the log").response()
+        }
+        Err(_) => Problem::new(ProblemType::Failed, "the receipt could not be read").response(),
+    }
 }
 
 /// Lists what is in force.

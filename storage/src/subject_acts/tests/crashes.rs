@@ -28,7 +28,6 @@ fn step() -> impl Strategy<Value = Step> {
 /// What may have become of an act: whether it is recorded, done and lifted.
 type May = (bool, bool, bool);
 const NOTHING: May = (false, false, false);
-const LIFTED_MS: i64 = 9_000;
 
 fn kind(n: u128) -> ActKind {
     [ActKind::Erase, ActKind::Exclude, RESTRICT][usize::try_from(n % 3).unwrap()]
@@ -45,8 +44,10 @@ fn numbered(n: u128) -> SubjectAct {
 
 /// How far such an act is.
 fn state(n: u128, may: May) -> Option<ActState> {
-    let (erased, lifted_ms) = (may.1.then_some(ERASED), may.2.then_some(LIFTED_MS));
-    may.0.then(|| ActState { kind: kind(n), asked_ms: numbered(n).asked_ms, erased, lifted_ms })
+    let (erased, lifted) = (may.1.then_some(ERASED), may.2.then_some(lifted(9_000)));
+    let SubjectAct { number, asked_ms, by, kind, .. } = numbered(n);
+    let programmes = vec![Programme::UserExperience];
+    may.0.then_some(ActState { number, by, kind, programmes, asked_ms, erased, lifted })
 }
 
 /// What may be when a call that changes some states has ended, or before that.
@@ -78,7 +79,7 @@ fn take(files: &Faulty<Memory>, steps: &[Step], may: &mut BTreeMap<u128, BTreeSe
                 change(may, n, |(recorded, _, lifted)| (recorded, true, lifted), done)?;
             }
             Step::Lift(n) if kind(n).can_be_lifted() && acts.state(REGION, Uuid::from_u128(n)).is_some() => {
-                let lift = || acts.lift(REGION, Uuid::from_u128(n), LIFTED_MS);
+                let lift = || acts.lift(REGION, Uuid::from_u128(n), lifted(9_000));
                 change(may, n, |(recorded, done, _)| (recorded, done, true), lift)?;
             }
             Step::Done(_) | Step::Lift(_) => {}
@@ -114,10 +115,10 @@ fn check(files: &Faulty<Memory>, may: &BTreeMap<u128, BTreeSet<May>>) {
         let found = acts.state(REGION, Uuid::from_u128(*n));
         let is_one = may.iter().any(|may| state(*n, *may) == found);
         assert!(is_one, "{n} is {found:?}, and may be {may:?}");
-        if found.is_some_and(|state| state.suppresses()) {
+        if found.as_ref().is_some_and(ActState::suppresses) {
             suppressing.extend(subjects(*n));
         }
-        if found.is_some_and(|state| state.refuses()) {
+        if found.as_ref().is_some_and(ActState::refuses) {
             refusing.extend(subjects(*n));
         }
     }
