@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+use shoal_schemas::calendar::day_of;
 use shoal_schemas::{Kind, Region};
-use shoal_storage::Subjects;
+use shoal_storage::{LiveFile, Subjects};
 
-use crate::RetentionError;
 use crate::run::Retention;
+use crate::{RetentionError, is_expired};
 
 /// What an erasure did in a region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,14 +26,27 @@ pub struct RowsErased {
 }
 
 /// The live files of a table in one of its versions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableVersion {
     /// Which table of its region.
     pub kind: Kind,
     /// The version of its log.
     pub version: i64,
-    /// Paths below the table, and bytes.
-    pub files: Vec<(String, u64)>,
+    /// Its files.
+    pub files: Vec<FileVersion>,
+}
+
+/// A live file, as a receipt tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileVersion {
+    /// Its path below the table.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its number of rows.
+    pub rows: u64,
+    /// Whether it was past its time at the moment that was asked for.
+    pub is_expired: bool,
 }
 
 impl Retention {
@@ -84,22 +99,40 @@ impl Retention {
         Ok(all)
     }
 
-    /// The live files of every table of a region, by kind, with the version of its log: what a receipt is about.
+    /// The live files of every table of a region, by kind, with the version of its log, and which of them are past their time at `now_ms`:
+    /// what a receipt is about.
     ///
     /// # Errors
     /// When a table cannot be read.
-    pub async fn files_of(&self, region: Region) -> Result<Vec<TableVersion>, RetentionError> {
+    pub async fn files_of(&self, region: Region, now_ms: i64) -> Result<Vec<TableVersion>, RetentionError> {
         let mut all = Vec::with_capacity(Kind::ALL.len());
         for kind in Kind::ALL.iter().copied() {
-            let snapshot = async {
-                let table = self.store.table(region, self.definitions.current().table(kind)).await?;
-                table.snapshot().await
-            };
-            let snapshot = snapshot.await.map_err(|source| RetentionError::Table { region, kind, source })?;
-            let files = snapshot.files().iter().map(|file| (file.path.clone(), file.bytes)).collect();
-            all.push(TableVersion { kind, version: snapshot.version(), files });
+            all.push(self.files_of_table(region, kind, now_ms).await?);
         }
         Ok(all)
+    }
+
+    /// The same of one table.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn files_of_table(
+        &self,
+        region: Region,
+        kind: Kind,
+        now_ms: i64,
+    ) -> Result<TableVersion, RetentionError> {
+        let (registry, today) = (self.definitions.current(), day_of(now_ms));
+        let snapshot = async { self.store.table(region, registry.table(kind)).await?.snapshot().await };
+        let snapshot = snapshot.await.map_err(|source| RetentionError::Table { region, kind, source })?;
+        let file = |file: &LiveFile| FileVersion {
+            path: file.path.clone(),
+            bytes: file.bytes,
+            rows: file.rows,
+            is_expired: is_expired(&registry, file.programme, kind, file.day, today),
+        };
+        let files = snapshot.files().iter().map(file).collect();
+        Ok(TableVersion { kind, version: snapshot.version(), files })
     }
 
     async fn erase_in(

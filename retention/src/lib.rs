@@ -26,7 +26,7 @@ mod plan;
 mod report;
 mod run;
 
-pub use erase::{RowsErased, TableVersion};
+pub use erase::{FileVersion, RowsErased, TableVersion};
 pub use error::RetentionError;
 pub use holdings::Holding;
 pub use maintain::{Compacted, MaintainReport};

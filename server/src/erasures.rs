@@ -101,14 +101,15 @@ async fn erase(state: &State) -> bool {
 /// Erases the rows of one region. Answers whether all of their bytes are gone.
 async fn finish(state: &State, region: Region, erasures: &[SubjectAct], now_ms: i64) -> Result<bool, Error> {
     let subjects: Subjects = erasures.iter().flat_map(|erasure| erasure.subjects.iter().copied()).collect();
-    let before = before(state, region).await?;
+    let before = before(state, region, now_ms).await?;
     let erased = state.retention.erase(region, &Arc::new(subjects), now_ms).await;
     let erased = erased.map_err(|error| Error::Service(error.to_string()))?;
     if erased.pinned > 0 {
         tracing::info!(%region, pinned = erased.pinned, "an erasure waits for queries that still read files");
         return Ok(false);
     }
-    let after = state.retention.files_of(region).await.map_err(|error| Error::Service(error.to_string()))?;
+    let after =
+        state.retention.files_of(region, now_ms).await.map_err(|error| Error::Service(error.to_string()))?;
     let after = Arc::new(after);
     for erasure in erasures {
         let actor = Actor { key: None, role: Role::Operator };
@@ -140,12 +141,13 @@ async fn finish(state: &State, region: Region, erasures: &[SubjectAct], now_ms: 
 }
 
 /// The tables as they were before the erasures at hand began: a run that had to wait for a question goes on with those of the first one.
-async fn before(state: &State, region: Region) -> Result<Arc<Vec<TableVersion>>, Error> {
+async fn before(state: &State, region: Region, now_ms: i64) -> Result<Arc<Vec<TableVersion>>, Error> {
     let hold = || state.before_erasures.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(before) = hold().get(&region) {
         return Ok(Arc::clone(before));
     }
-    let before = state.retention.files_of(region).await.map_err(|error| Error::Service(error.to_string()))?;
+    let before =
+        state.retention.files_of(region, now_ms).await.map_err(|error| Error::Service(error.to_string()))?;
     let before = Arc::new(before);
     hold().insert(region, Arc::clone(&before));
     Ok(before)

@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use crate::erasures;
 use crate::error::Error;
 use crate::metrics::Job;
+use crate::retention_runs::{RunBy, RunError};
 use crate::state::State;
 use crate::subjects;
 
@@ -104,6 +105,7 @@ impl Jobs {
     pub(crate) async fn run(mut self, mut stopping: watch::Receiver<bool>) -> Result<(), Error> {
         let mut tick = tokio::time::interval(TICK);
         let asked = self.state.clone();
+        self.state.retention_runs.finish(self.state.now_ms()).await;
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             tokio::select! {
@@ -301,7 +303,7 @@ async fn flush(state: web::Data<State>, served_ms: i64) -> Result<(), Error> {
 /// Whether it must run again soon.
 async fn retain(state: web::Data<State>, now_ms: i64) -> bool {
     let mode = Mode::Real(state.permit(Accepted::default()));
-    match state.retention.run_once(now_ms, mode, &mut |_| {}).await {
+    match state.retention_runs.run_once(now_ms, RunBy::Schedule, mode, &mut |_| {}).await {
         Ok(report) if report.failed.is_empty() => {
             let (files, rows, bytes) = report.expired_total();
             let pinned = report.pinned_total();
@@ -314,7 +316,7 @@ async fn retain(state: web::Data<State>, now_ms: i64) -> bool {
             state.metrics.job_failures.get_or_create(&Job { job: "retention" }).inc();
             match ended {
                 // Nothing changes by itself within a minute: at the next time of the schedule it is told again.
-                Err(error @ RetentionError::Refused(_)) => {
+                Err(error @ RunError::Retention(RetentionError::Refused(_))) => {
                     tracing::error!("{error}");
                     false
                 }

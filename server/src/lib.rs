@@ -62,6 +62,7 @@ mod problem;
 mod receipts;
 mod reload;
 mod retention_line;
+mod retention_runs;
 mod running;
 mod served_time;
 mod startup;

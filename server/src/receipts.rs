@@ -1,4 +1,4 @@
-//! Receipts of what is done on behalf of persons: written when it is done, handed out, and forgotten.
+//! Receipts of what is done on behalf of persons, and of what expires: written when it is done, handed out, and forgotten.
 //!
 //! ```text
 //! <withdrawals_dir>/receipts/<region>/chain/       signed lines, for ever
@@ -16,8 +16,8 @@ use shoal_files::{Disk, Encrypted};
 use shoal_language::calendar::day_text;
 use shoal_privacy::keyring::{Keyring, Sealed};
 use shoal_receipts::{Act, ActKind, FileState, ReceiptError, Receipts, RemovedFile, Signer, TableState};
-use shoal_retention::{RowsErased, TableVersion};
-use shoal_schemas::Region;
+use shoal_retention::{FileVersion, RowsErased, TableVersion};
+use shoal_schemas::{Kind, Region};
 use shoal_storage::{ActKind as OnPersons, ActState, AskedBy, Lifted};
 use uuid::Uuid;
 
@@ -35,6 +35,19 @@ pub(crate) struct Change<'a> {
     pub(crate) before: &'a [TableVersion],
     pub(crate) after: &'a [TableVersion],
     pub(crate) erased: RowsErased,
+}
+
+/// What a run of retention did in a region.
+pub(crate) struct Expired {
+    /// Its random number.
+    pub(crate) number: Uuid,
+    /// When it began, in milliseconds since 1970.
+    pub(crate) at_ms: i64,
+    pub(crate) role: &'static str,
+    /// The tables when it began, with what was past its time.
+    pub(crate) before: Vec<TableVersion>,
+    /// The same tables when it had ended.
+    pub(crate) after: Vec<TableVersion>,
 }
 
 /// What is handed out of a receipt.
@@ -85,16 +98,32 @@ impl AllReceipts {
             ("rows".to_owned(), change.erased.rows),
             ("files".to_owned(), change.erased.files),
         ]);
-        let act = Act { counts, before, after, removed: removed_files(change), ..act_of(state, done_ms) };
-        match receipts.write(&act) {
-            // Tables of more files than a receipt can have.
-            Err(ReceiptError::Act(reason)) => {
-                let kept = BTreeMap::from([("tables_left_out".to_owned(), vec![reason.to_owned()])]);
-                let (before, after, removed) = (Vec::new(), Vec::new(), Vec::new());
-                receipts.write(&Act { kept, before, after, removed, ..act }).map(drop).map_err(failed)
-            }
-            written => written.map(drop).map_err(failed),
+        let removed = removed_of(change.before, change.after);
+        let removed = removed.map(|(table, file)| removed_file(table, file)).collect();
+        write_with_tables(receipts, Act { counts, before, after, removed, ..act_of(state, done_ms) })
+    }
+
+    /// Writes the receipt of a run of retention that removed something, once however often it is called. Blocks.
+    ///
+    /// # Errors
+    /// When it cannot be written: repeat it.
+    pub(crate) fn write_expired(&self, region: Region, run: &Expired) -> Result<(), Error> {
+        let gone: Vec<(Kind, &FileVersion)> =
+            removed_of(&run.before, &run.after).filter(|(_, file)| file.is_expired).collect();
+        if gone.is_empty() {
+            return Ok(());
         }
+        let sum = |of: fn(&FileVersion) -> u64| gone.iter().map(|(_, file)| of(file)).sum::<u64>();
+        let counts =
+            [("files", sum(|_| 1)), ("rows", sum(|file| file.rows)), ("bytes", sum(|file| file.bytes))];
+        let act = Act {
+            counts: counts.map(|(name, count)| (name.to_owned(), count)).into(),
+            before: states(&run.before),
+            after: states(&run.after),
+            removed: gone.iter().map(|(table, file)| removed_file(*table, file)).collect(),
+            ..bare(ActKind::RetentionRun, run.number, run.at_ms, run.role)
+        };
+        write_with_tables(self.of(region)?, act)
     }
 
     /// Writes the receipts of acts that need no rows to be gone, restrictions and ends of acts, each once however often it is called. Blocks.
@@ -119,25 +148,22 @@ impl AllReceipts {
         Ok(())
     }
 
-    /// The document of an act's receipt in a region; none where there is none, or what opens it was forgotten. Blocks.
+    /// The documents of what has this number in a region: of an act, and of its end. None where there is none, or what opens it was forgotten.
+    /// Blocks.
     ///
     /// # Errors
-    /// When it does not verify.
-    pub(crate) fn document(
-        &self,
-        region: Region,
-        number: Uuid,
-        is_of: &dyn Fn(ActKind) -> bool,
-        which: Which,
-    ) -> Result<Option<String>, Error> {
+    /// When one does not verify.
+    pub(crate) fn documents(&self, region: Region, number: Uuid, which: Which) -> Result<Vec<String>, Error> {
         let receipts = self.of(region)?;
-        let ids = receipts.of_request(number).map_err(failed)?;
-        let Some(id) = ids.into_iter().rev().find(|id| is_of(id.act)) else { return Ok(None) };
-        let receipt = match which {
-            Which::Personal => receipts.personal(&id),
-            Which::Full(part) => receipts.full(&id, part),
-        };
-        Ok(receipt.map_err(failed)?.map(|receipt| receipt.text().to_owned()))
+        let mut documents = Vec::new();
+        for id in receipts.of_request(number).map_err(failed)? {
+            let receipt = match which {
+                Which::Personal => receipts.personal(&id),
+                Which::Full(part) => receipts.full(&id, part),
+            };
+            documents.extend(receipt.map_err(failed)?.map(|receipt| receipt.text().to_owned()));
+        }
+        Ok(documents)
     }
 
     /// The public key of a region, as text.
@@ -170,17 +196,24 @@ fn dir_of(config: &Config, region: Region) -> PathBuf {
     config.journal_dir().join("receipts").join(word(region))
 }
 
-/// Whether a line is of a request's own act, or of its end.
-pub(crate) fn is_lift(act: ActKind) -> bool {
-    act == ActKind::SubjectLift
-}
-
 fn word(region: Region) -> String {
     region.as_str().to_ascii_lowercase()
 }
 
 fn failed(error: ReceiptError) -> Error {
     Error::Service(format!("a receipt: {error}"))
+}
+
+fn write_with_tables(receipts: &Receipts, act: Act) -> Result<(), Error> {
+    match receipts.write(&act) {
+        // Tables of more files than a receipt can have.
+        Err(ReceiptError::Act(reason)) => {
+            let kept = BTreeMap::from([("tables_left_out".to_owned(), vec![reason.to_owned()])]);
+            let (before, after, removed) = (Vec::new(), Vec::new(), Vec::new());
+            receipts.write(&Act { kept, before, after, removed, ..act }).map(drop).map_err(failed)
+        }
+        written => written.map(drop).map_err(failed),
+    }
 }
 
 fn act_of(state: &ActState, at_ms: i64) -> Act {
@@ -195,13 +228,18 @@ fn act_of(state: &ActState, at_ms: i64) -> Act {
         told.insert("ground".to_owned(), vec![restriction.ground.as_str().to_owned()]);
         told.insert("review_on".to_owned(), vec![day_text(restriction.review_day)]);
     }
+    Act { told, ..bare(kind, state.number, at_ms, role(state.by)) }
+}
+
+/// An act of which nothing is told.
+fn bare(kind: ActKind, request: Uuid, at_ms: i64, role: &str) -> Act {
     Act {
         kind,
-        request: state.number,
+        request,
         at_ms,
-        role: role(state.by).to_owned(),
+        role: role.to_owned(),
         backups_until_ms: None,
-        told,
+        told: BTreeMap::new(),
         kept: BTreeMap::new(),
         counts: BTreeMap::new(),
         before: Vec::new(),
@@ -219,7 +257,7 @@ const fn role(by: AskedBy) -> &'static str {
 }
 
 fn states(tables: &[TableVersion]) -> Vec<TableState> {
-    let file = |(path, bytes): &(String, u64)| FileState { path: path.clone(), bytes: *bytes };
+    let file = |file: &FileVersion| FileState { path: file.path.clone(), bytes: file.bytes };
     let state = |table: &TableVersion| TableState {
         table: table.kind.as_str().to_owned(),
         version: u64::try_from(table.version).unwrap_or_default(),
@@ -229,15 +267,19 @@ fn states(tables: &[TableVersion]) -> Vec<TableState> {
 }
 
 /// What was there before and is not any more.
-fn removed_files(change: &Change<'_>) -> Vec<RemovedFile> {
-    let mut removed = Vec::new();
-    for before in change.before {
-        let after = change.after.iter().find(|after| after.kind == before.kind);
+fn removed_of<'a>(
+    before: &'a [TableVersion],
+    after: &'a [TableVersion],
+) -> impl Iterator<Item = (Kind, &'a FileVersion)> {
+    before.iter().flat_map(move |before| {
+        let after = after.iter().filter(|after| after.kind == before.kind);
         let left: BTreeSet<&str> =
-            after.into_iter().flat_map(|after| after.files.iter().map(|(path, _)| path.as_str())).collect();
-        let table = before.kind.as_str();
-        let gone = before.files.iter().filter(|(path, _)| !left.contains(path.as_str()));
-        removed.extend(gone.map(|(path, _)| RemovedFile { table: table.to_owned(), path: path.clone() }));
-    }
-    removed
+            after.flat_map(|after| after.files.iter().map(|file| file.path.as_str())).collect();
+        let gone = before.files.iter().filter(move |file| !left.contains(file.path.as_str()));
+        gone.map(|file| (before.kind, file))
+    })
+}
+
+fn removed_file(table: Kind, file: &FileVersion) -> RemovedFile {
+    RemovedFile { table: table.as_str().to_owned(), path: file.path.clone() }
 }

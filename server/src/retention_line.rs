@@ -14,6 +14,8 @@ use shoal_audit::{Act, ActOutcome, Actor, Audit, AuditError, Entry, Origin};
 use shoal_retention::{Accepted, Report, RetentionError};
 use uuid::Uuid;
 
+use crate::retention_runs::RunError;
+
 /// The fields that a run of retention has beside those of every act.
 #[derive(Serialize)]
 struct Fields {
@@ -67,10 +69,10 @@ impl RetentionLine {
     ///
     /// # Errors
     /// There is no line.
-    pub(crate) async fn failed(self, error: &RetentionError) -> Result<(), AuditError> {
+    pub(crate) async fn failed(self, error: &RunError) -> Result<(), AuditError> {
         let outcome = match error {
-            RetentionError::Refused(_) => ActOutcome::Refused,
-            RetentionError::Table { .. } => ActOutcome::Failed,
+            RunError::Retention(RetentionError::Refused(_)) => ActOutcome::Refused,
+            RunError::Retention(RetentionError::Table { .. }) | RunError::Unrecorded(_) => ActOutcome::Failed,
         };
         self.0.end(outcome).await
     }

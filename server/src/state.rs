@@ -30,6 +30,7 @@ use crate::http::connections::FailingKeys;
 use crate::metrics::Metrics;
 use crate::parts::Part;
 use crate::receipts::AllReceipts;
+use crate::retention_runs::RetentionRuns;
 use crate::served_time::ServedTime;
 use crate::stored_keys::{KeyAct, KeysDone, StoredKeys};
 
@@ -52,6 +53,7 @@ pub(crate) struct State {
     pub(crate) audit: Arc<Audit>,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) retention: Retention,
+    pub(crate) retention_runs: RetentionRuns,
     pub(crate) subject_acts: Arc<SubjectActs>,
     pub(crate) account_room: AccountRoom,
     pub(crate) receipts: Arc<AllReceipts>,
@@ -106,6 +108,8 @@ pub(crate) struct Services {
 
 impl State {
     pub(crate) fn new(config: Config, clocks: Clocks, services: Services) -> State {
+        let (retention, receipts) = (services.retention.clone(), Arc::clone(&services.receipts));
+        let retention_runs = RetentionRuns::new(retention, receipts, config.data_dir.clone());
         State {
             bodies: Bodies::new(&config),
             flushes: Flushes::default(),
@@ -119,6 +123,7 @@ impl State {
             ledger: services.ledger,
             ingest: services.ingest,
             engine: services.engine,
+            retention_runs,
             retention: services.retention,
             subject_acts: services.subject_acts,
             account_room: AccountRoom::default(),

@@ -44,7 +44,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::file_keys::FileKeys;
 use crate::problem::{Problem, ProblemType};
-use crate::receipts::{Which, is_lift};
+use crate::receipts::Which;
 use crate::state::State;
 
 /// A record is kept so much longer than any row that is older than it, days: clocks may differ.
@@ -237,7 +237,7 @@ const fn asked_by(role: Role) -> AskedBy {
 }
 
 /// The documents of a request's receipts in a region: of the act itself, and of its end. They are written soon after an act is in force, and of
-/// one that erases when the rows are gone. Blocks.
+/// one that erases when the rows are gone. Whoever is given full ones may name the number of a run of retention, too. Blocks.
 ///
 /// # Errors
 /// When one does not verify.
@@ -247,10 +247,12 @@ pub(crate) fn receipts(
     region: Region,
     which: Which,
 ) -> Result<Vec<String>, Error> {
-    let Some(act) = state.subject_acts.state(region, request) else { return Ok(Vec::new()) };
-    let own = state.receipts.document(region, act.number, &|kind| !is_lift(kind), which)?;
-    let end = state.receipts.document(region, act.number, &is_lift, which)?;
-    Ok(own.into_iter().chain(end).collect())
+    let number = match (state.subject_acts.state(region, request), which) {
+        (Some(act), _) => act.number,
+        (None, Which::Full(_)) => request,
+        (None, Which::Personal) => return Ok(Vec::new()),
+    };
+    state.receipts.documents(region, number, which)
 }
 
 const fn restriction(kind: ActKind) -> Option<Restriction> {

@@ -32,9 +32,9 @@ use crate::receipts::chain_of;
 
 #[derive(Subcommand)]
 pub(super) enum ReceiptCommand {
-    /// Prints the receipts of a request, one document a line: with everything in them, for officers and auditors.
+    /// Prints the receipts of a request, or of a run of retention, one document a line: with everything in them, for officers and auditors.
     Show {
-        /// Request, as it was called when it was made.
+        /// Request, as it was called when it was made; or the number in a line of the chain (`request`).
         request: Uuid,
         /// Region of the receipts: each has its own.
         #[arg(long, value_parser = region)]

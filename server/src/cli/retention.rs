@@ -2,6 +2,7 @@
 //! (with an officer's key), otherwise it opens the directory itself.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chrono::{Days, NaiveDate};
 use clap::{Args, Subcommand};
@@ -23,9 +24,11 @@ use crate::client::{Client, local_url, problem_text};
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::retention_told::{KeptDays, PlanTold, ReportTold};
+use crate::receipts::AllReceipts;
 use crate::retention_line::{Asked, RetentionLine};
+use crate::retention_runs::{RetentionRuns, RunBy};
 use crate::served_time::ServedTime;
-use crate::{clocks, startup};
+use crate::{clocks, key_file, startup};
 
 /// Why a running service tells no numbers, and where they are.
 const WITHOUT_NUMBERS: &str = "No key is told how many files and rows that is: `shoal status` counts the rows that there are, and the \
@@ -136,7 +139,10 @@ async fn run_direct(
     let mode = if asked.dry_run { Mode::Dry } else { Mode::Real(permit(config, &served, asked.accepted)) };
     let bar = bar();
     let mut progress = |p: Progress| show_progress(&bar, p);
-    let report = retention.run_once(now_ms, mode, &mut progress).await;
+    let keyring = key_file::open(config)?;
+    let receipts = Arc::new(AllReceipts::open(config, &keyring)?);
+    let runs = RetentionRuns::new(retention.clone(), receipts, config.data_dir.clone());
+    let report = runs.run_once(now_ms, RunBy::Operator, mode, &mut progress).await;
     bar.finish_and_clear();
     match &report {
         Ok(report) => line.done(report).await?,

@@ -9,7 +9,7 @@ use shoal_schemas::Region;
 use shoal_server::access_keys::Scope;
 
 use crate::process::{Setup, until};
-use crate::stage::{Keys, World, batch, click};
+use crate::stage::{DAY_MS, Keys, World, batch, click};
 use crate::table_copies::OFTEN;
 use crate::tables::{Tables, files};
 
@@ -236,4 +236,92 @@ fn restrictions_exclusions_and_their_ends_have_receipts_and_lost_ones_are_writte
         before.iter().map(|receipt| form_of(receipt)).collect::<Vec<_>>(),
         "with the times and roles of before"
     );
+}
+
+/// The full documents of the runs of retention in a region.
+fn runs(commands: &Commands<'_>, region: &str) -> Vec<Value> {
+    let chain = commands.prints(&["receipt", "chain", "--region", region]);
+    let lines = chain.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let shown = |line: Value| {
+        let number = line["request"].as_str().unwrap().to_owned();
+        let document = commands.prints(&["receipt", "show", &number, "--region", region]);
+        let key = commands.prints(&["receipt", "key", "--region", region]).trim().to_owned();
+        assert!(commands.is_believed(&key, &commands.written("run.json", &document)));
+        serde_json::from_str(&document).unwrap()
+    };
+    lines.filter(|line| line["act"] == "retention_run").map(shown).collect()
+}
+
+#[test]
+fn what_retention_removes_has_one_receipt_also_when_a_run_is_cut_off() {
+    let mut world = World::new();
+    let officer = world.keys.officer.clone();
+    let noon_ms = world.now_ms();
+    let send = |world: &World, id: &str, days: std::ops::Range<i64>| {
+        let event = |ago: i64| {
+            let mut event = of(1, &format!("{id}-{ago}"));
+            event["time"] = json!(noon_ms - ago * DAY_MS);
+            event
+        };
+        let events: Vec<Value> = days.map(event).collect();
+        let number = events.len();
+        assert_eq!(world.client().events(&world.keys.app, &batch("DE", events))["accepted"], number);
+        world.flush();
+    };
+    send(&world, "a", 0..4);
+    let run = |world: &World| {
+        let asked = json!({"accept_clock": crate::stage::day_text(world.now_ms()), "accept_share": true});
+        let answer = world.client().post("/v1/retention/runs", &officer, asked.to_string()).expect(200);
+        let last: Value = serde_json::from_str(answer.text().lines().last().unwrap()).unwrap();
+        assert_eq!(last["report"]["failed"], json!([]), "{last}");
+    };
+    let dir = world.dir().to_owned();
+    let commands = Commands(Setup { dir: &dir, variables: &[] });
+    run(&world);
+    assert!(runs(&commands, "DE").is_empty(), "nothing was past its time");
+    // The oldest two days go.
+    let kept_days = 180;
+    world.set_now_ms(noon_ms + (kept_days - 1) * DAY_MS);
+    run(&world);
+    assert_eq!(Tables::read(&world).count(), 2);
+    let told = runs(&commands, "DE");
+    let value = |document: &Value, name: &str| document["openings"][name]["value"].clone();
+    assert_eq!(told.len(), 1);
+    assert_eq!((value(&told[0], "count.rows"), value(&told[0], "count.files")), (json!(2), json!(2)));
+    assert_eq!(
+        (entry_of_value(&told[0])["role"].as_str(), told[0]["tables"].as_array().unwrap().len()),
+        (Some("officer"), 1)
+    );
+    assert!(runs(&commands, "US").is_empty());
+    run(&world);
+    assert_eq!(runs(&commands, "DE"), told, "nothing more went");
+    // The place of receipts fails, and the process ends: the next start writes what is missing.
+    let openings = world.data_dir().with_file_name("data.withdrawals/receipts/de/openings");
+    let aside = dir.join("aside");
+    fs::rename(&openings, &aside).unwrap();
+    fs::write(&openings, "").unwrap();
+    world.set_now_ms(noon_ms + kept_days * DAY_MS);
+    run(&world);
+    assert_eq!(Tables::read(&world).count(), 1, "retention does not wait for a receipt");
+    let begun = world.data_dir().join("de/retention-run.json");
+    assert!(begun.exists());
+    world.stop();
+    fs::remove_file(&openings).unwrap();
+    fs::rename(&aside, &openings).unwrap();
+    world.try_start().unwrap();
+    until("the receipt", || (!begun.exists()).then_some(()));
+    let told = runs(&commands, "DE");
+    assert_eq!((told.len(), value(&told[1], "count.rows")), (2, json!(1)));
+    // And by the command, over data that nobody serves.
+    world.stop();
+    let accept = ["--accept-clock", &crate::stage::real_day(), "--accept-share"];
+    commands.prints(&[&["retention", "run", "--once"][..], &accept].concat());
+    world.try_start().unwrap();
+    let roles =
+        runs(&commands, "DE").iter().map(|run| entry_of_value(run)["role"].clone()).collect::<Vec<_>>();
+    assert_eq!(roles, ["officer", "officer"], "by its clock nothing is past its time");
+}
+
+fn entry_of_value(document: &Value) -> Value {
+    entry_of(&document.to_string())
 }

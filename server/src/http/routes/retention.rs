@@ -18,6 +18,7 @@ use crate::http::refusals::{self, refusals};
 use crate::http::retention_told;
 use crate::problem::{Problem, ProblemType};
 use crate::retention_line::{Asked, RetentionLine};
+use crate::retention_runs::{RunBy, RunError};
 use crate::state::State;
 
 refusals!(
@@ -115,7 +116,7 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
         let problem = |of, detail: &str| json!({"problem": Problem::new(of, detail).document()});
         let failed = |detail: &str| problem(ProblemType::Failed, detail);
         let registry = state.definitions.current();
-        match state.retention.run_once(now_ms, mode, &mut progress).await {
+        match state.retention_runs.run_once(now_ms, RunBy::Officer, mode, &mut progress).await {
             Ok(report) => match line.done(&report).await {
                 Ok(()) if !asked.dry_run && state.ran(now_ms, asked.accepted).await.is_err() => {
                     send(failed("the mark of the run could not be written; see the log"));
@@ -134,10 +135,15 @@ pub(super) async fn run(http: HttpRequest, payload: web::Payload, state: web::Da
                     tracing::error!(%error, "a run of retention is not in the audit");
                 }
                 send(match error {
-                    RetentionError::Refused(refused) => {
+                    RunError::Retention(RetentionError::Refused(refused)) => {
                         problem(ProblemType::RetentionRefused, &retention_told::refused(&refused))
                     }
-                    RetentionError::Table { .. } => failed("a table could not be read; see the log"),
+                    RunError::Retention(RetentionError::Table { .. }) => {
+                        failed("a table could not be read; see the log")
+                    }
+                    RunError::Unrecorded(_) => {
+                        failed("what there is could not be written down, so nothing was removed; see the log")
+                    }
                 });
             }
         }
