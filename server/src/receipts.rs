@@ -50,6 +50,18 @@ pub(crate) struct Expired {
     pub(crate) after: Vec<TableVersion>,
 }
 
+/// Keys that were destroyed by hand.
+pub(crate) struct KeysShredded {
+    pub(crate) region: Region,
+    /// That of the line in the audit.
+    pub(crate) number: Uuid,
+    /// When, in milliseconds since 1970.
+    pub(crate) at_ms: i64,
+    /// Of which table and day, or which epoch.
+    pub(crate) kept: Vec<(&'static str, String)>,
+    pub(crate) counts: [(&'static str, u64); 3],
+}
+
 /// What is handed out of a receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
@@ -146,6 +158,22 @@ impl AllReceipts {
             }
         }
         Ok(())
+    }
+
+    /// Writes the receipt of keys that were destroyed, once however often it is called. Blocks.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write_shredded(&self, shredded: &KeysShredded) -> Result<(), Error> {
+        let KeysShredded { region, number, at_ms, .. } = *shredded;
+        let kept = shredded.kept.iter().map(|(name, text)| ((*name).to_owned(), vec![text.clone()]));
+        let counts = shredded.counts.iter().map(|(name, count)| ((*name).to_owned(), *count));
+        let act = Act {
+            kept: kept.collect(),
+            counts: counts.collect(),
+            ..bare(ActKind::KeyShred, number, at_ms, role(AskedBy::Operator))
+        };
+        self.of(region)?.write(&act).map(drop).map_err(failed)
     }
 
     /// The documents of what has this number in a region: of an act, and of its end. None where there is none, or what opens it was forgotten.

@@ -176,6 +176,7 @@ impl State {
             known_epochs: known_epochs.map_err(|e| Error::io(&self.config.data_dir, e))?,
             derives_epochs: self.derives_epochs,
             audit: &self.audit,
+            receipts: &self.receipts,
         };
         let done = stored.act(act, now_ms).await;
         // What is in memory of an epoch goes with its keys.

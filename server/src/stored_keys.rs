@@ -10,7 +10,7 @@
 //! Invariants: a day leaves the table, and the questions that read it end, before its keys go, so that none meets a file that cannot be
 //! read; keys that are in use are
 //! not destroyed by mistake: those of an epoch that is not over are kept unless they are lost. An act whose line of the audit cannot be
-//! written is an error. Not here: the files of keys (`shoal-storage`, `keys`), the commands (`cli/keys_stored.rs`).
+//! written is an error, and so is one whose receipt cannot be: what is repeated destroys nothing more and has a receipt of its own. Not here: the files of keys (`shoal-storage`, `keys`), the commands (`cli/keys_stored.rs`).
 
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ use shoal_storage::{DataKeys, EpochKeys, EpochScope, Kept, KeyScope, StorageErro
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::receipts::{AllReceipts, KeysShredded};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,15 +88,16 @@ pub(crate) struct StoredKeys<'k> {
     /// The epochs whose keys data were made with, as the check values beside the data tell.
     pub(crate) known_epochs: Vec<EpochScope>,
     pub(crate) audit: &'k Arc<Audit>,
+    pub(crate) receipts: &'k Arc<AllReceipts>,
     /// Whether the key file is of version 1.
     pub(crate) derives_epochs: bool,
 }
 
 impl StoredKeys<'_> {
-    /// Does it, and writes the line of the audit.
+    /// Does it, and writes the line of the audit; of keys that are destroyed, a receipt, too.
     ///
     /// # Errors
-    /// When it is refused, when something cannot be read, written or destroyed: it can be repeated; and when the line cannot be written.
+    /// When it is refused, when something cannot be read, written or destroyed: it can be repeated; and when the line or the receipt cannot be written.
     pub(crate) async fn act(&self, wanted: &KeyAct, now_ms: i64) -> Result<KeysDone, Error> {
         let (act, region, table, day, days) = match *wanted {
             KeyAct::Rotate(region, kind, day) => (Act::DataKeyRotate, region, Some(kind), Some(day), None),
@@ -106,8 +108,14 @@ impl StoredKeys<'_> {
             }
         };
         let actor = Actor { key: None, role: Role::Operator };
-        let origin = Origin { at_ms: now_ms, act, id: Uuid::new_v4(), actor };
+        let id = Uuid::new_v4();
+        let origin = Origin { at_ms: now_ms, act, id, actor };
         let fields = Fields { region, table, day: day.map(day_text), days, done: KeysDone::default() };
+        let of_what = [
+            ("table", table.map(|table| table.as_str().to_owned())),
+            ("day", fields.day.clone()),
+            ("days", days.map(|days| days.to_string())),
+        ];
         let mut line = self.audit.begin(origin, fields);
         let done = self.run(wanted, now_ms).await;
         if let Ok(done) = &done {
@@ -116,6 +124,15 @@ impl StoredKeys<'_> {
         let written = line.end(if done.is_ok() { ActOutcome::Done } else { ActOutcome::Failed }).await;
         let done = done?;
         written?;
+        if act == Act::StoredKeyShred {
+            let KeysDone { keys, files, rows, .. } = done;
+            let kept = of_what.into_iter().filter_map(|(name, text)| Some((name, text?))).collect();
+            let counts = [("keys", keys), ("files", files), ("rows", rows)];
+            let shredded = KeysShredded { region, number: id, at_ms: now_ms, kept, counts };
+            let receipts = Arc::clone(self.receipts);
+            let written = tokio::task::spawn_blocking(move || receipts.write_shredded(&shredded)).await;
+            written.map_err(|e| Error::Service(e.to_string()))??;
+        }
         Ok(done)
     }
 

@@ -4,6 +4,7 @@
 //! Not here: access keys (`keys.rs`), what an act does (`stored_keys.rs`), the migration (`key_migration.rs`).
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use clap::Args;
 use prometheus_client::registry::Registry as MetricRegistry;
@@ -19,6 +20,7 @@ use super::output::{framed, print_either};
 use crate::config::Config;
 use crate::error::Error;
 use crate::operator_socket::{self, Asked};
+use crate::receipts::AllReceipts;
 use crate::stored_keys::{KeyAct, KeysDone, StoredKeys};
 use crate::{definitions, key_check, key_file, key_migration, startup};
 
@@ -204,6 +206,7 @@ pub(super) fn act(config: &Config, wanted: &KeyAct) -> Result<KeysDone, Error> {
         retention.plan(now_ms).await?;
         let epochs = startup::build_epoch_keys(config, &keyring);
         let audit = startup::build_audit(config)?;
+        let receipts = Arc::new(AllReceipts::open(config, &keyring)?);
         let known_epochs = shoal_ingest::known_epochs(&config.data_dir);
         let stored = StoredKeys {
             store: retention.store(),
@@ -211,6 +214,7 @@ pub(super) fn act(config: &Config, wanted: &KeyAct) -> Result<KeysDone, Error> {
             known_epochs: known_epochs.map_err(|e| Error::io(&config.data_dir, e))?,
             derives_epochs: keyring.derives_epochs(),
             audit: &audit,
+            receipts: &receipts,
         };
         stored.act(wanted, now_ms).await
     })

@@ -118,6 +118,14 @@ fn a_day_gets_another_key_and_then_goes_with_all_of_its_keys_while_the_service_r
             (&json!("stored_key_shred"), &json!("done"), &json!(YESTERDAY), &json!(30)),
         ]
     );
+    let number = acts[1]["id"].as_str().unwrap();
+    let receipt = done(world.dir(), &["receipt", "show", number, "--region", "DE"])["receipts"][0].clone();
+    let receipt: Value = serde_json::from_str(receipt.as_str().unwrap()).unwrap();
+    let value = |name: &str| receipt["openings"][name]["value"].clone();
+    assert_eq!(
+        (value("kept.table"), value("kept.day"), value("count.keys"), value("count.rows")),
+        (json!(["usage"]), json!([YESTERDAY]), json!(1), json!(30))
+    );
 }
 
 #[test]
