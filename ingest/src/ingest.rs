@@ -32,7 +32,7 @@ use shoal_storage::Underway;
 
 pub use self::{
     parts::IngestParts,
-    persons::Person,
+    persons::{ConsentTold, Person},
     places::{Disks, Places},
     waiting::{Kept, Paused, Waiting},
     withdrawals::Withdrawn,

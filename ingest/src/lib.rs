@@ -55,7 +55,7 @@ pub use error::{IngestError, LogError};
 pub use explained::{Explained, refusals, rejections, withheld};
 pub use flush::FlushReport;
 pub use grant::{IngestGrant, KeyKind};
-pub use ingest::{Disks, Ingest, IngestParts, Kept, Paused, Person, Places, Waiting, Withdrawn};
+pub use ingest::{ConsentTold, Disks, Ingest, IngestParts, Kept, Paused, Person, Places, Waiting, Withdrawn};
 pub use metrics::Metrics;
 pub use near::Meant;
 pub use refusal::{Refusal, RefusalCode};

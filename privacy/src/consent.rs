@@ -2,6 +2,7 @@
 //!
 //! - `decision`: the decision about one event, and the table of its cases
 //! - `history`: since when and until when a subject takes part, as it was recorded
+//! - `in_force`: what is in force now, in words
 //! - `record`: what is recorded about a subject, and its bytes
 //! - `withdrawal`: what is kept of a withdrawal outside of the data
 //!
@@ -10,6 +11,7 @@
 
 mod decision;
 mod history;
+mod in_force;
 mod record;
 mod withdrawal;
 
@@ -18,6 +20,7 @@ use shoal_schemas::{IdentifierKind, Programme, Region};
 pub use self::{
     decision::{Asserted, Basis, Carried, Claims, Withheld, decide},
     history::{FIRST_GRANT_MS, Grant, History, Interval, Moment, Standing},
+    in_force::{ConsentState, InForce, in_force},
     record::{ConsentRecord, UnreadableRecord},
     withdrawal::Withdrawal,
 };

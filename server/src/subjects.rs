@@ -37,9 +37,7 @@ use shoal_storage::{
 };
 use uuid::Uuid;
 
-#[cfg(test)]
-pub(crate) use self::asked::Values;
-pub(crate) use self::asked::{ActWord, LiftAsked, Named, Rows, SubjectsAsked, Wanted};
+pub(crate) use self::asked::{ActWord, LiftAsked, Named, Rows, SubjectsAsked, Values, Wanted};
 use crate::config::Config;
 use crate::error::Error;
 use crate::file_keys::FileKeys;

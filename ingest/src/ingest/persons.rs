@@ -1,5 +1,5 @@
-//! A person who is named by identifiers: under which pseudonyms events of theirs are, by which digests the gate knows them, and the
-//! withdrawal with which an erasure begins.
+//! A person who is named by identifiers: under which pseudonyms events of theirs are, by which digests the gate knows them, what of their
+//! consent is in force, and the withdrawal with which an erasure begins.
 //!
 //! Invariants: no identifier is kept, logged or told; a pseudonym is looked for under each epoch whose keys are there, in both forms of
 //! an identifier where either may have been used. Events that name nobody belong to a unit and not to a person, and are not found.
@@ -7,8 +7,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use serde::Serialize;
 use shoal_files::host;
 use shoal_privacy::{
+    consent::{ConsentIndex as _, ConsentState, UnreadableConsents, in_force},
     identifier::{Forms, is_placeholder},
     pseudonym::PseudonymEpoch,
 };
@@ -18,7 +20,7 @@ use super::{Ingest, refusal};
 use crate::{
     consents::{Change, Place},
     error::LogError,
-    refusal::Refusal,
+    refusal::{Refusal, RefusalCode},
     wire::places::IDENTIFIER_BYTES_MAX,
 };
 
@@ -59,7 +61,67 @@ impl Person {
     }
 }
 
+/// What is in force of a person's consent for a programme.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConsentTold {
+    /// Which programme.
+    pub programme: Programme,
+    /// `granted`, `withdrawn`, or `unrecorded`.
+    pub state: &'static str,
+    /// The policy version of a grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<String>,
+    /// Whether events are kept by a grant only that is asked for anew.
+    pub needs_consent: bool,
+    /// The versions that are accepted, the newest last.
+    pub policy_versions: Vec<String>,
+}
+
 impl Ingest {
+    /// What is in force of the person's consent in a region now, for each of these programmes, by all of the identifiers together. Erasures and
+    /// restrictions are not told.
+    ///
+    /// # Errors
+    /// When the file of consents cannot be read.
+    pub async fn consents_of(
+        &self,
+        person: &Person,
+        programmes: &[Programme],
+        region: Region,
+    ) -> Result<Vec<ConsentTold>, Refusal> {
+        let registry = Arc::clone(&self.judge.definitions().registry);
+        let digester = self.judge.keyring().consent_digester(region);
+        let of = |(kind, value): &(IdentifierKind, String)| {
+            let digests = digester.digests(*kind, value);
+            [Some(digests.canonical), digests.spelled].into_iter().flatten()
+        };
+        let digests: Vec<_> = person.named.iter().flat_map(of).collect();
+        let (consents, programmes, now_ms) = (self.consents.clone(), programmes.to_vec(), (self.clock)());
+        let told = move |programme: Programme| {
+            let looked_up = digests.iter().map(|digest| consents.lookup(region, programme, digest));
+            let records = looked_up.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
+            let def = registry.programme(programme);
+            let found = in_force(def, now_ms, records.iter());
+            let state = match found.state {
+                ConsentState::Granted => "granted",
+                ConsentState::Withdrawn => "withdrawn",
+                ConsentState::Unrecorded => "unrecorded",
+            };
+            Ok(ConsentTold {
+                programme,
+                state,
+                policy_version: found.policy_version.map(str::to_owned),
+                needs_consent: !found.is_accepted,
+                policy_versions: def.policy_versions.clone(),
+            })
+        };
+        let told = host::blocking(move || programmes.into_iter().map(told).collect::<Result<_, _>>()).await;
+        let told = told.map_err(|_| refusal(LogError::Stopped))?;
+        told.map_err(|_: UnreadableConsents| {
+            Refusal::new(RefusalCode::Unavailable, "the recorded consents could not be read; send it again")
+        })
+    }
+
     /// Withdraws what these persons have ever granted for these programmes, in these regions. Durable when it returns, and in force for every
     /// request that comes after.
     ///

@@ -9,6 +9,7 @@ use Basis as B;
 use Withheld as W;
 
 mod clocks;
+mod in_force;
 
 const MIN: i64 = 60_000;
 /// When events of the table happen, unless a row says otherwise.

@@ -19,9 +19,9 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use shoal_audit::Actor;
-use shoal_ingest::IngestGrant;
+use shoal_ingest::{IngestGrant, KeyKind};
 use shoal_query::{AnalystGrant, Role};
-use shoal_schemas::Region;
+use shoal_schemas::{Programme, Region};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -189,6 +189,31 @@ pub(crate) fn for_persons(keys: &LiveKeys, presented: Option<Presented>) -> Resu
         _ => Err(Problem::new(
             ProblemType::WrongKey,
             "this needs an officer's key, or that of an account service",
+        )),
+    }
+}
+
+/// Who asks what is recorded of somebody's consent.
+pub(crate) struct ForConsents {
+    /// Where.
+    pub(crate) regions: Vec<Region>,
+    /// The one programme that the key is for; none means each.
+    pub(crate) programme: Option<Programme>,
+}
+
+/// Whoever may know what is recorded of somebody's consent: a server of an app, or its account service.
+///
+/// # Errors
+/// When there is no valid key, or it is for something else; a key that ships in apps may not know it.
+pub(crate) fn for_consents(keys: &LiveKeys, presented: Option<Presented>) -> Result<ForConsents, Problem> {
+    match find(keys, presented)? {
+        Grant::Ingest(grant) if grant.kind == KeyKind::Server => {
+            Ok(ForConsents { regions: grant.regions.clone(), programme: grant.programme })
+        }
+        Grant::Account(grant) => Ok(ForConsents { regions: grant.regions.clone(), programme: None }),
+        _ => Err(Problem::new(
+            ProblemType::WrongKey,
+            "this needs a server's key (`--kind server`), or that of an account service: no other may know what is recorded of anybody",
         )),
     }
 }

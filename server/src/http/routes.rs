@@ -9,6 +9,7 @@
 //! limits on bodies (`body.rs`).
 
 mod budget;
+mod consent_query;
 mod consents;
 mod events;
 mod incoming;
@@ -61,6 +62,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .app_endpoint("/api/{project}/envelope/", web::post().to(sentry::envelope))
         .app_endpoint("/v1/consents", web::post().to(consents::record))
         .app_endpoint("/v1/validate", web::post().to(validate::validate))
+        .route("/v1/consents/query", [("POST", web::post().to(consent_query::query))])
         .route("/v1/sql", [("POST", web::post().to(sql::answer)), ("GET", web::get().to(sql::running))])
         .route("/v1/sql/{id}", [("DELETE", web::delete().to(sql::cancel))])
         .route("/v1/tables", [("GET", web::get().to(sql::tables))])

@@ -208,7 +208,7 @@ impl SubjectsAsked {
 }
 
 impl Named {
-    fn listed(self) -> Vec<(IdentifierKind, String)> {
+    pub(crate) fn listed(self) -> Vec<(IdentifierKind, String)> {
         let of = |kind, values: Option<Values>| {
             let values = match values {
                 None => Vec::new(),

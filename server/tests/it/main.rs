@@ -73,6 +73,7 @@ mod commands;
 mod compaction;
 mod configuration;
 mod consent;
+mod consent_query;
 mod custody;
 mod damage;
 mod day_limit;

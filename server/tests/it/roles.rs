@@ -29,6 +29,7 @@ const TABLE: &[(&str, &str, &[Who])] = &[
     ("POST", "/v1/batch", &[App, Server]),
     ("POST", "/api/{project}/envelope/", &[App, Server]),
     ("POST", "/v1/consents", &[App, Server]),
+    ("POST", "/v1/consents/query", &[Server, Account]),
     ("POST", "/v1/validate", &[App, Server]),
     ("GET", "/v1/schema", &[App, Server]),
     ("POST", "/v1/sql", &[Analyst, Officer]),

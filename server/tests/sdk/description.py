@@ -126,6 +126,9 @@ def senders(api, keys, day):
     for body in (change, [change], {"consents": [{**change, "action": "withdraw"}]}):
         api.compare(200, "POST", "/v1/consents", key=keys["server"], body=body)
     api.compare(422, "POST", "/v1/consents", key=keys["server"], body={**change, "policy_version": "0"})
+    asked = {"user_id": "u-1", "country": "DE"}
+    for status, key, body in [(200, "server", asked), (403, "analyst", asked), (422, "server", {"user_id": "u-1"})]:
+        api.compare(status, "POST", "/v1/consents/query", key=keys[key], body=body)
     for key in ("server", "shipped", "analyst", "officer"):
         api.compare(200, "GET", "/v1/keys/self", key=keys[key])
     for key in ("server", "shipped"):

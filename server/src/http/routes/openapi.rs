@@ -11,7 +11,10 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::http::described::{retention::RetentionRunLine, vendors};
 use crate::http::refusals;
 
-use super::{budget, consents, events, keys, operation, retention, schema, sentry, sql, subjects, validate};
+use super::{
+    budget, consent_query, consents, events, keys, operation, retention, schema, sentry, sql, subjects,
+    validate,
+};
 
 /// The scheme of every route to which apps send, and of no other.
 const KEY_IN_QUERY: &str = "key_in_query";
@@ -21,7 +24,7 @@ const KEY_IN_QUERY: &str = "key_in_query";
     info(title = "Shoal", description = "You see the shoal, never the fish: opt-in events in, anonymous aggregates out.",
         license(name = "Apache-2.0")),
     paths(
-        events::native, events::segment, sentry::envelope, consents::record, validate::validate, schema::show,
+        events::native, events::segment, sentry::envelope, consents::record, consent_query::query, validate::validate, schema::show,
         sql::answer, sql::running, sql::cancel, sql::tables, budget::list, keys::own,
         retention::plan, retention::run, subjects::erase, subjects::exclude, subjects::restrict,
         subjects::object, subjects::list, subjects::told, subjects::lift, subjects::receipt,
