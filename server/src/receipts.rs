@@ -84,11 +84,9 @@ impl AllReceipts {
             let openings = Disk::new(dir_of(config, region).join("openings")).private();
             let openings = Encrypted::new(openings, keys.of(Sealed::Consents(region))).reading_plain();
             let signer = Signer::from_seed(*keyring.receipt_seed(region));
-            of.insert(
-                region,
-                Receipts::open(Arc::new(chain_of(config, region)), Arc::new(openings), signer, &word)
-                    .map_err(failed)?,
-            );
+            let opened =
+                Receipts::open(Arc::new(chain_of(config, region)), Arc::new(openings), signer, &word);
+            of.insert(region, opened.map_err(|error| cannot_begin(&error, config, region))?);
         }
         Ok(AllReceipts { of })
     }
@@ -242,6 +240,19 @@ fn write_with_tables(receipts: &Receipts, act: Act) -> Result<(), Error> {
         }
         written => written.map(drop).map_err(failed),
     }
+}
+
+/// What to do where the receipts of a region are not as they were written.
+fn cannot_begin(error: &ReceiptError, config: &Config, region: Region) -> Error {
+    let dir = dir_of(config, region);
+    let dir = dir.display();
+    Error::Service(match error {
+        ReceiptError::Damaged { .. } => format!(
+            "the receipts of {region} are not as they were written: {error}. Put {dir} back from a copy. If there is none, move it away and keep it: a \
+             new chain begins then, which is not the one that whoever has a receipt knows"
+        ),
+        _ => format!("the receipts of {region} cannot be opened: {error}"),
+    })
 }
 
 fn act_of(state: &ActState, at_ms: i64) -> Act {

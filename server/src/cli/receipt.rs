@@ -157,7 +157,13 @@ fn verify_documents(file: &Path, keys: &[PublicKey], as_json: bool) -> Result<Ex
             break;
         }
         let verified = verify_document(&line, keys).map_err(|fault| {
-            Error::Service(format!("receipt {} of {}: {}", found.len() + 1, file.display(), fault.reason))
+            let hint = if line.starts_with(b"{\"v\":") { "; a chain is verified with --chain" } else { "" };
+            Error::Service(format!(
+                "receipt {} of {}: {}{hint}",
+                found.len() + 1,
+                file.display(),
+                fault.reason
+            ))
         })?;
         found.push(json!({"line": verified.line.to_string(), "act": verified.act, "request": verified.request,
             "at": time_text(verified.at_ms), "region": verified.region, "role": verified.role, "opened": verified.opened,

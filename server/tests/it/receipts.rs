@@ -238,6 +238,35 @@ fn restrictions_exclusions_and_their_ends_have_receipts_and_lost_ones_are_writte
     );
 }
 
+#[test]
+fn a_chain_that_is_not_as_it_was_written_keeps_the_service_from_starting_until_it_is_back_or_moved_away() {
+    let mut world = World::new();
+    let body = json!({"subjects": [{"user_id": "person-1"}], "regions": ["DE"], "ground": "accuracy", "review_on": "2026-12-31"});
+    let officer = world.keys.officer.clone();
+    let told = world.client().post("/v1/subjects/restrict", &officer, body.to_string()).expect(200).json();
+    let before = receipts(&world, &officer, &told, 1);
+    world.stop();
+    let dir = world.data_dir().with_file_name("data.withdrawals/receipts/de");
+    let line = files(&dir.join("chain")).remove(0);
+    let good = fs::read(&line).unwrap();
+    let mut changed = good.clone();
+    changed[100] ^= 1;
+    for bad in [&changed[..], &good[..good.len() - 20]] {
+        fs::write(&line, bad).unwrap();
+        let refused = world.try_start().unwrap_err();
+        assert!(refused.contains("receipts of DE") && refused.contains(dir.to_str().unwrap()), "{refused}");
+        assert!(refused.contains("from a copy") && refused.contains("move it away"), "{refused}");
+    }
+    fs::write(&line, &good).unwrap();
+    world.try_start().unwrap();
+    assert_eq!(receipts(&world, &officer, &told, 1), before);
+    world.stop();
+    fs::write(&line, &changed).unwrap();
+    fs::rename(&dir, dir.with_file_name("damaged")).unwrap();
+    world.try_start().unwrap();
+    assert_eq!(form_of(&receipts(&world, &officer, &told, 1)[0]), form_of(&before[0]), "a new chain begins");
+}
+
 /// The full documents of the runs of retention in a region.
 fn runs(commands: &Commands<'_>, region: &str) -> Vec<Value> {
     let chain = commands.prints(&["receipt", "chain", "--region", region]);
