@@ -102,6 +102,21 @@ impl Place {
     }
 }
 
+#[test]
+fn the_controller_of_the_country_is_recorded_with_a_grant() {
+    let place = Place::new();
+    let consents = place.open();
+    for (user, country, controller) in [("u-1", "DE", "europe"), ("u-2", "AL", "international")] {
+        let version = place.version();
+        let body = format!(
+            r#"{{"action":"grant","programme":"user-experience","policy_version":"{version}","user_id":"{user}","country":"{country}"}}"#
+        );
+        consents.record(&place.read(&body, NOW).unwrap()).unwrap();
+        let record = place.find(&consents, Region::De, IdentifierKind::User, user).unwrap();
+        assert_eq!(&*record.controller, controller, "{country}");
+    }
+}
+
 const WITHDRAW: &str =
     r#"[{"action":"withdraw","programme":"user-experience","user_id":"u-1","region":"DE"}]"#;
 
