@@ -61,6 +61,8 @@ pub enum Act {
     SubjectObject,
     /// Lifted a restriction or an exclusion.
     SubjectLift,
+    /// Asked for what is kept of a person; another line of the same id says whether it was handed over.
+    SubjectAccess,
     /// Had a running service read its configuration and its definitions again.
     Reload,
 }

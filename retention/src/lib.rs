@@ -6,7 +6,7 @@
 //!
 //! - `plan`: which files are past their time; `permit`: whether they may be removed now; both pure
 //! - `run`: plans and runs over a store
-//! - `erase`: the rows of subjects leave the tables of a region
+//! - `erase`: the rows of subjects leave the tables of a region; `held`: they are read for whoever is told of them
 //! - `maintain`: merges small files, and purges what the merges left
 //! - `holdings`: what the tables hold, for operators
 //! - `report`: what a run did, per region, programme and kind
@@ -18,6 +18,7 @@
 
 mod erase;
 mod error;
+mod held;
 mod holdings;
 mod maintain;
 mod metrics;

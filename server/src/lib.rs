@@ -22,6 +22,7 @@
 //!
 //! Not here: what happens to an event (`shoal-ingest`), to a question (`shoal-query`), to an expired day (`shoal-retention`).
 
+mod access;
 pub mod access_keys;
 mod account_room;
 mod audit_check;

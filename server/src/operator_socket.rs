@@ -11,6 +11,7 @@
 //! "access_keys_changed"                  -> {"ok": null}, once they are in force
 //! {"on_subjects": ["erase", {"subjects": [..]}]} -> {"ok": {..}} or {"error": ".."}, once nobody of them is in a new answer
 //! {"plan_erasure": {"subjects": [..]}}  -> {"ok": {..}} or {"error": ".."}
+//! {"access": {"subject": {"user_id": ".."}, "region": "DE"}}   -> {"ok": ".."} or {"error": ".."}
 //! {"receipts": ["<uuid>", "DE", null]}, {"receipt_key": "DE"}  -> {"ok": ..} or {"error": ".."}
 //! {"subject_request": "<uuid>"}, "subject_requests", {"lift_subject_request": ["<uuid>", {"informed": true}]}  -> the same
 //! ```
@@ -36,6 +37,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
+use crate::access::{self, AccessAsked};
 use crate::backup::running;
 use crate::erasures;
 use crate::error::Error;
@@ -85,6 +87,8 @@ pub(crate) enum Asked {
     SubjectRequests,
     /// To lift one of them.
     LiftSubjectRequest(Uuid, LiftAsked),
+    /// What is kept of a person in a region.
+    Access(AccessAsked),
     /// The receipts of a request in a region: the person's, or the full ones with this part of their list of removed files.
     Receipts(Uuid, Region, Option<u64>),
     /// The public key of the receipts of a region.
@@ -230,6 +234,9 @@ async fn told(service: &Service, asked: Asked) -> Result<Value, String> {
             let lifted = subjects::lift(state, request, asked, (Region::ALL, BY_OPERATOR)).await;
             Ok(lifted.map_err(|problem| problem.detail)?)
         }
+        Asked::Access(asked) => {
+            Ok(json!(access::document(state, asked, BY_OPERATOR).await.map_err(|problem| problem.detail)?))
+        }
         Asked::Receipts(request, region, part) => {
             let which = part.map_or(Which::Personal, Which::Full);
             let state = state.clone();
@@ -281,6 +288,7 @@ pub(crate) fn ask(data_dir: &Path, asked: &Asked) -> Result<Option<Value>, Error
         | Asked::StoredKey(_)
         | Asked::OnSubjects(..)
         | Asked::PlanErasure(_)
+        | Asked::Access(_)
         | Asked::LiftSubjectRequest(..) => None,
     };
     stream.set_read_timeout(timeout).map_err(remote)?;

@@ -59,6 +59,8 @@ pub(crate) struct State {
     pub(crate) receipts: Arc<AllReceipts>,
     /// The tables of regions as they were before the erasures that have begun there.
     pub(crate) before_erasures: Mutex<BTreeMap<Region, Arc<Vec<TableVersion>>>>,
+    /// Held while a person's data are put together.
+    pub(crate) access_turn: tokio::sync::Mutex<()>,
     /// Told when there is an act on persons to carry out, or a receipt to write.
     pub(crate) acts_wait: Notify,
     epoch_keys: EpochKeys,
@@ -129,6 +131,7 @@ impl State {
             account_room: AccountRoom::default(),
             receipts: services.receipts,
             before_erasures: Mutex::default(),
+            access_turn: tokio::sync::Mutex::default(),
             acts_wait: Notify::new(),
             epoch_keys: services.epoch_keys,
             derives_epochs: services.derives_epochs,

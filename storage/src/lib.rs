@@ -51,7 +51,7 @@ pub use subject_acts::{
 pub use suppressed::{Subjects, Suppressed};
 pub use tables::{
     AppendReport, Captured, CompactPolicy, CompactReport, DAY_FILES_MAX, EVENTS_MAX, ErasedRows,
-    ExpireReport, FailedMerge, FileRows, Heads, LiveFile, LogFile, Met, Part, PurgeReport, Seen, Snapshot,
-    Store, Table, TableCopied, TableCopies, has_tables, last_stored_day, read_log, stored_days,
+    ExpireReport, FailedMerge, FileRows, Heads, HeldRows, LiveFile, LogFile, Met, Part, PurgeReport, Seen,
+    Snapshot, Store, Table, TableCopied, TableCopies, has_tables, last_stored_day, read_log, stored_days,
 };
 pub use underway::{Begun, Underway};

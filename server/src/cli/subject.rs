@@ -6,13 +6,16 @@
 //! shoal subject erase --file deleted-accounts.ndjson --idempotency-key 2026-12-01
 //! echo '{"user_id": "u-1"}' | shoal subject restrict --ground accuracy --review-on 2027-01-31
 //! shoal subject state 5c1dd7a4-0f6e-4d5b-9d3a-7c2f1c1f9a10
+//! echo '{"user_id": "u-1"}' | shoal subject access --region DE > person.json
 //! shoal subject lift 5c1dd7a4-0f6e-4d5b-9d3a-7c2f1c1f9a10 --informed
 //! ```
 //! Persons are read from standard input or from a file, one JSON object a line, and never from the command line, which other accounts of the
-//! machine can see. Invariant: no identifier is printed. Not here: what is done (`subjects.rs`, `erasures.rs`).
+//! machine can see. Invariant: no identifier is printed. Not here: how they are read (`subject/input.rs`), what is done (`subjects.rs`,
+//! `erasures.rs`, `access.rs`).
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+mod input;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,17 +24,15 @@ use serde_json::{Value, json};
 use shoal_schemas::{Programme, Region};
 use uuid::Uuid;
 
+use self::input::{parts, read};
 use super::data_dir;
-use super::output::print_either;
+use super::output::{print, print_either};
+use crate::access::AccessAsked;
 use crate::config::Config;
 use crate::error::Error;
 use crate::operator_socket::{self, Asked};
-use crate::subjects::{ActWord, LiftAsked, Named, Rows, SubjectsAsked};
+use crate::subjects::{ActWord, LiftAsked, Rows, SubjectsAsked};
 
-/// So many bytes of persons go to the service at a time: a line of the socket has room for them, and for one person more.
-const PART_BYTES: usize = 32 << 10;
-/// The longest input, in bytes.
-const INPUT_BYTES_MAX: u64 = 256 << 20;
 /// So often the state is looked at with `--wait`.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -48,6 +49,8 @@ pub(super) enum SubjectCommand {
     Restrict(RestrictArgs),
     /// Records that persons object: withdraws what they granted, and erases or restricts what is kept.
     Object(ObjectArgs),
+    /// Prints what is kept of one person in a region, for that person: rows, consents, and what the fields mean.
+    Access(AccessArgs),
     /// Lifts a restriction or an exclusion.
     Lift(LiftArgs),
     /// Lists the restrictions and exclusions that are in force.
@@ -126,6 +129,22 @@ pub(super) struct ObjectArgs {
 }
 
 #[derive(Args)]
+pub(super) struct AccessArgs {
+    /// File of the person, one JSON object with user_id, install_id, device_id, serial_number. Without it: standard input.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Region of the data: each acts by itself.
+    #[arg(long, value_parser = region)]
+    region: Region,
+    /// Programme that is meant; may be given twice. Without it: both.
+    #[arg(long, value_parser = programme)]
+    programme: Vec<Programme>,
+    /// Changes nothing: what is printed is JSON anyway.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 pub(super) struct LiftArgs {
     /// Request, as it was called when it was made.
     request: Uuid,
@@ -175,6 +194,7 @@ pub(super) fn run(config: &Config, command: SubjectCommand) -> Result<ExitCode, 
             let asked = SubjectsAsked { rows, review_on: args.review_on, ..plain };
             begin(config, &args.persons, &asked, &on(ActWord::Object), false)
         }
+        SubjectCommand::Access(args) => access(config, &args),
         SubjectCommand::Lift(args) => {
             let asked = LiftAsked { informed: args.informed };
             shown(ask(config, &Asked::LiftSubjectRequest(args.request, asked))?, args.json)
@@ -192,6 +212,17 @@ pub(super) fn run(config: &Config, command: SubjectCommand) -> Result<ExitCode, 
             )
         }
     }
+}
+
+fn access(config: &Config, args: &AccessArgs) -> Result<ExitCode, Error> {
+    let mut persons = read(args.file.as_deref())?;
+    let (Some(subject), true) = (persons.pop(), persons.is_empty()) else {
+        return Err(Error::Usage("what is kept is told of one person at a time: give one line".into()));
+    };
+    let programmes = (!args.programme.is_empty()).then(|| args.programme.clone());
+    let told = ask(config, &Asked::Access(AccessAsked { subject, region: args.region, programmes }))?;
+    let document = told.as_str().ok_or_else(|| Error::Remote("the service told no document".into()))?;
+    print(format!("{document}\n").as_bytes())
 }
 
 fn shown(told: Value, as_json: bool) -> Result<ExitCode, Error> {
@@ -240,56 +271,6 @@ fn begin(
     print_either(args.json, || json!({"requests": told}), || text(&told))
 }
 
-/// The persons of the input.
-fn read(file: Option<&Path>) -> Result<Vec<Named>, Error> {
-    let mut input = String::new();
-    let (name, read) = match file {
-        Some(path) => {
-            let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
-            (path.display().to_string(), file.take(INPUT_BYTES_MAX + 1).read_to_string(&mut input))
-        }
-        None => {
-            let input = std::io::stdin().take(INPUT_BYTES_MAX + 1).read_to_string(&mut input);
-            ("standard input".to_owned(), input)
-        }
-    };
-    read.map_err(|e| Error::io(&name, e))?;
-    if input.len() as u64 > INPUT_BYTES_MAX {
-        return Err(Error::Usage(format!("{name} has more than 256 MiB: split it")));
-    }
-    let persons = persons(&input).map_err(|line| {
-        let form = "must be a JSON object with user_id, install_id, device_id or serial_number, each a text or a list of texts";
-        Error::Usage(format!("line {line} of {name} {form}"))
-    })?;
-    if persons.is_empty() {
-        return Err(Error::Usage(format!("{name} names nobody")));
-    }
-    Ok(persons)
-}
-
-/// Persons in parts that the socket has room for.
-fn parts(persons: Vec<Named>) -> Vec<Vec<Named>> {
-    let (mut parts, mut bytes): (Vec<Vec<Named>>, usize) = (Vec::new(), usize::MAX);
-    for person in persons {
-        let own = serde_json::to_string(&person).map_or(0, |text| text.len() + 1);
-        if bytes.saturating_add(own) > PART_BYTES {
-            parts.push(Vec::new());
-            bytes = 0;
-        }
-        bytes += own;
-        if let Some(part) = parts.last_mut() {
-            part.push(person);
-        }
-    }
-    parts
-}
-
-/// The persons of a text, or the line that is none, from 1.
-fn persons(text: &str) -> Result<Vec<Named>, usize> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(at, line)| serde_json::from_str(line).map_err(|_| at + 1)).collect()
-}
-
 fn text(requests: &[Value]) -> String {
     let mut lines = Vec::new();
     for request in requests {
@@ -325,30 +306,6 @@ fn text(requests: &[Value]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::subjects::Values;
-
-    #[test]
-    fn persons_are_read_a_line_each_and_a_line_that_is_none_is_named() {
-        let text = "{\"user_id\":\"u\"}\n\n{\"install_id\":[\"a\",\"b\"]}\n";
-        let read = persons(text).unwrap();
-        assert!(read[0].user_id == Some(Values::One("u".into())));
-        assert!(read[1].install_id == Some(Values::Some(vec!["a".into(), "b".into()])));
-        assert_eq!(persons("{\"user_id\":\"u\"}\n{\"email\":\"x\"}").err(), Some(2));
-        assert_eq!(persons("u").err(), Some(1));
-        assert!(persons("\n").unwrap().is_empty());
-    }
-
-    #[test]
-    fn persons_go_in_parts_that_the_socket_has_room_for() {
-        let person =
-            |n: usize| Named { user_id: Some(Values::One(format!("{n:0>250}"))), ..Named::default() };
-        let all: Vec<Named> = (0..1000).map(person).collect();
-        let parts = parts(all.clone());
-        assert!(parts.len() > 5 && parts.concat() == all);
-        let bytes = |part: &Vec<Named>| serde_json::to_string(part).unwrap().len();
-        assert!(parts.iter().all(|part| !part.is_empty() && bytes(part) <= PART_BYTES + 2));
-        assert!(super::parts(Vec::new()).is_empty());
-    }
 
     #[test]
     fn a_request_is_told_by_region() {

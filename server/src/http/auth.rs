@@ -218,6 +218,20 @@ pub(crate) fn for_consents(keys: &LiveKeys, presented: Option<Presented>) -> Res
     }
 }
 
+/// An account service.
+///
+/// # Errors
+/// When there is no valid key, or it is for something else.
+pub(crate) fn account_service(keys: &LiveKeys, presented: Option<Presented>) -> Result<ForPersons, Problem> {
+    match for_persons(keys, presented)? {
+        service if service.actor.role == shoal_audit::Role::AccountService => Ok(service),
+        _ => Err(Problem::new(
+            ProblemType::WrongKey,
+            "this needs the key of an account service: whoever may ask questions is told no row; `shoal subject access` tells whoever has the machine",
+        )),
+    }
+}
+
 /// The grant of an officer's key.
 ///
 /// # Errors

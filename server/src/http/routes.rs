@@ -8,6 +8,7 @@
 //! Not here: how a request is refused (`problem.rs`), the forms of answers to events (`answers.rs`), keys (`auth.rs`),
 //! limits on bodies (`body.rs`).
 
+mod access;
 mod budget;
 mod consent_query;
 mod consents;
@@ -71,6 +72,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .route("/v1/keys/self", [("GET", web::get().to(keys::own))])
         .route("/v1/retention/plan", [("GET", web::get().to(retention::plan))])
         .route("/v1/retention/runs", [("POST", web::post().to(retention::run))])
+        .route("/v1/subjects/access", [("POST", web::post().to(access::access))])
         .route("/v1/subjects/erase", [("POST", web::post().to(subjects::erase))])
         .route("/v1/subjects/exclude", [("POST", web::post().to(subjects::exclude))])
         .route("/v1/subjects/restrict", [("POST", web::post().to(subjects::restrict))])

@@ -7,6 +7,7 @@
 
 use serde_json::json;
 use shoal_schemas::{Programme, Region};
+use shoal_server::access_keys::Scope;
 
 use crate::stage::{POLICY, TODAY, World, ingest};
 use crate::tables::script;
@@ -19,8 +20,9 @@ fn every_answer_is_one_that_the_description_has() {
     let world = World::new();
     let host = format!("http://{}", world.client().0);
     let server = world.key(ingest(&[Region::De], Some(Programme::UserExperience), Some(POLICY)));
+    let service = world.key(Scope::Account { app: "camera".into(), regions: Region::ALL.to_vec() });
     let keys = json!({
-        "server": server.reveal(), "shipped": world.keys.shipped, "sentry": world.keys.asserting.reveal(),
+        "account": service.reveal(), "server": server.reveal(), "shipped": world.keys.shipped, "sentry": world.keys.asserting.reveal(),
         "analyst": world.keys.analyst, "officer": world.keys.officer,
     });
     script("description.py", &[&host, &keys.to_string(), TODAY, EXAMPLES]);

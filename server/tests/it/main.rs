@@ -59,6 +59,7 @@
 //! both; `tables` reads what they wrote, by a copy in the clear, with other programs; `search` and `marks` are for the canary.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod alone;
 mod attacks;
 mod audit;

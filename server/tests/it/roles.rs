@@ -40,6 +40,7 @@ const TABLE: &[(&str, &str, &[Who])] = &[
     ("GET", "/v1/keys/self", &[App, Server, Account, Analyst, Officer]),
     ("GET", "/v1/retention/plan", &[Officer]),
     ("POST", "/v1/retention/runs", &[Officer]),
+    ("POST", "/v1/subjects/access", &[Account]),
     ("POST", "/v1/subjects/erase", &[Account, Officer]),
     ("POST", "/v1/subjects/exclude", &[Account, Officer]),
     ("POST", "/v1/subjects/object", &[Account, Officer]),

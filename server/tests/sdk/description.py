@@ -174,6 +174,9 @@ def operators(api, keys):
     api.compare(200, "GET", pattern, path=f"/v1/subjects/requests/{told['request']}", key=keys["officer"])
     api.compare(404, "GET", pattern, path="/v1/subjects/requests/1f0e5d9c-6c6e-4a53-9a3c-0b9c4b1d7a10", key=keys["officer"])
     api.compare(403, "POST", "/v1/subjects/erase", key=keys["analyst"], body=persons)
+    person = {"subject": {"user_id": "u-9"}, "region": "DE"}
+    for status, key, body in [(200, "account", person), (403, "officer", person), (422, "account", {"subject": {}, "region": "DE"})]:
+        api.compare(status, "POST", "/v1/subjects/access", key=keys[key], body=body)
     path = f"/v1/subjects/requests/{told['request']}/receipt"
     for status, key, query in [(200, "officer", "?region=DE"), (422, "officer", ""), (403, "analyst", "?region=DE")]:
         api.compare(status, "GET", pattern + "/receipt", path=path + query, key=keys[key])

@@ -159,7 +159,7 @@ impl ErasedRows {
 }
 
 /// How many rows of a file are of these subjects; none of one whose key is gone.
-fn held(snapshot: &Snapshot, file: &LiveFile, subjects: &Subjects) -> Result<u64> {
+pub(super) fn held(snapshot: &Snapshot, file: &LiveFile, subjects: &Subjects) -> Result<u64> {
     if !snapshot.has_key(file) {
         return Ok(0);
     }

@@ -12,8 +12,8 @@ use crate::http::described::{retention::RetentionRunLine, vendors};
 use crate::http::refusals;
 
 use super::{
-    budget, consent_query, consents, events, keys, operation, retention, schema, sentry, sql, subjects,
-    validate,
+    access, budget, consent_query, consents, events, keys, operation, retention, schema, sentry, sql,
+    subjects, validate,
 };
 
 /// The scheme of every route to which apps send, and of no other.
@@ -27,7 +27,7 @@ const KEY_IN_QUERY: &str = "key_in_query";
         events::native, events::segment, sentry::envelope, consents::record, consent_query::query, validate::validate, schema::show,
         sql::answer, sql::running, sql::cancel, sql::tables, budget::list, keys::own,
         retention::plan, retention::run, subjects::erase, subjects::exclude, subjects::restrict,
-        subjects::object, subjects::list, subjects::told, subjects::lift, subjects::receipt,
+        subjects::object, subjects::list, subjects::told, subjects::lift, subjects::receipt, access::access,
         operation::healthz, operation::readyz,
     ),
     components(schemas(

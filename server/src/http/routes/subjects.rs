@@ -50,7 +50,7 @@ refusals!(
 /// A person, by identifiers: one at least is there. A single text does for a list of one.
 #[derive(Serialize, ToSchema)]
 #[schema(as = NamedSubject)]
-struct NamedSubject {
+pub(super) struct NamedSubject {
     #[schema(required = false)]
     user_id: Vec<String>,
     #[schema(required = false)]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod beside;
+mod held;
 mod size;
 
 use std::collections::BTreeMap;
