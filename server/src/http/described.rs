@@ -6,13 +6,14 @@
 //! Not here: refusals (`refusals.rs`), types that a route reads or writes by itself (`routes/`).
 //!
 //! - `answered`: what senders of events and consents are told; `catalogue`: what can be sent; `keys`: what a key is told of itself; `questions`: tables, answers and budgets
-//! - `retention`: plans and runs; `sent`: events and consents of Shoal's own form; `vendors`: what vendors' SDKs send and are told
+//! - `retention`: plans and runs; `rights`: what a person is told; `sent`: events and consents of Shoal's own form; `vendors`: what vendors' SDKs send and are told
 
 pub(super) mod answered;
 pub(super) mod catalogue;
 pub(super) mod keys;
 pub(super) mod questions;
 pub(super) mod retention;
+pub(super) mod rights;
 pub(super) mod sent;
 pub(super) mod vendors;
 

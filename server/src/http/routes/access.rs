@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::subjects::NamedSubject;
 use crate::access::{self, AccessAsked};
 use crate::http::auth::{self, Presented};
-use crate::http::described::{ProgrammeWord, RegionWord};
+use crate::http::described::{ProgrammeWord, RegionWord, rights::SubjectPackage};
 use crate::http::refusals::{self, refusals};
 use crate::problem::{Problem, ProblemType};
 use crate::state::State;
@@ -32,31 +32,6 @@ pub(super) struct SubjectAccess {
     /// All, when it is left out.
     #[schema(required = false, value_type = Vec<ProgrammeWord>)]
     programmes: Vec<String>,
-}
-
-/// What is kept of a person in a region.
-#[derive(Serialize, ToSchema)]
-#[schema(as = SubjectPackage)]
-struct SubjectPackage {
-    /// Form of this document.
-    format: u32,
-    #[schema(value_type = RegionWord)]
-    region: String,
-    #[schema(format = DateTime)]
-    made_at: String,
-    /// Whether all of it is there: more than 32 MiB of rows is not.
-    is_complete: bool,
-    /// Who is responsible.
-    controller: String,
-    /// What each programme is for.
-    programmes: Vec<serde_json::Value>,
-    /// How many days rows are kept after their own day.
-    periods: Vec<serde_json::Value>,
-    /// What is in force of their consent, as `POST /v1/consents/query` tells it.
-    consents: Vec<serde_json::Value>,
-    /// Of each table its columns, with what they mean, and the rows.
-    tables: Vec<serde_json::Value>,
-    notes: Vec<String>,
 }
 
 /// Tells what is kept of a person.

@@ -10,7 +10,7 @@ use shoal_schemas::{Country, Programme, Region, Registry};
 use utoipa::ToSchema;
 
 use crate::http::auth::{self, ForConsents, Presented};
-use crate::http::described::{ProgrammeWord, RegionWord};
+use crate::http::described::{RegionWord, rights::ConsentInForce};
 use crate::http::refusals::{self, refusals};
 use crate::problem::{Problem, ProblemType};
 use crate::state::State;
@@ -53,22 +53,6 @@ pub(super) struct AskedConsent {
     region: String,
 }
 
-/// What is in force for a programme.
-#[derive(Serialize, ToSchema)]
-struct ConsentInForce {
-    #[schema(value_type = ProgrammeWord)]
-    programme: Programme,
-    /// `granted`, `withdrawn`, or `unrecorded`
-    state: String,
-    /// Policy version of a grant.
-    #[schema(required = false)]
-    policy_version: String,
-    /// Whether the person is to be asked, because events are not kept by what is recorded.
-    needs_consent: bool,
-    /// Policy versions that are accepted, the newest last.
-    policy_versions: Vec<String>,
-}
-
 /// What is in force in a region.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ConsentsInForce)]
@@ -80,7 +64,7 @@ struct AllTold {
 }
 
 /// Tells what is in force of somebody's consent.
-#[utoipa::path(post, path = "/v1/consents/query", tag = "ingest", summary = "What is in force of a person's consent",
+#[utoipa::path(post, path = "/v1/consents/query", tag = "rights", summary = "What is in force of a person's consent",
     operation_id = "query_consents",
     description = "For the switch of an app: a server of the app asks, or its account service; keys that ship in apps are refused. By all of the \
         identifiers together, as events that have them are decided about. Consent that comes with events is not recorded, and is not told.",

@@ -38,7 +38,7 @@ const KEY_IN_QUERY: &str = "key_in_query";
         (name = "ingest", description = "For apps and devices; an ingest key"),
         (name = "query", description = "For analysts; an analyst's key"),
         (name = "retention", description = "For privacy officers; an officer's key"),
-        (name = "rights", description = "For privacy officers, and in part for account services; an officer's key, or that of an account service"),
+        (name = "rights", description = "For privacy officers, account services, and in part for servers of apps, by their keys"),
         (name = "operation", description = "For operators"),
     )
 )]
