@@ -5,7 +5,7 @@
 //! How the directories were made is in `server/tests/fixtures/README.md`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use shoal_schemas::{Kind, Region, Registry};
 use shoal_storage::{CompactPolicy, DataKeys, KeyPlace, Snapshot, StorageError, Store};
 
 use crate::audit::{lines, verify};
-use crate::process::Setup;
+use crate::process::{Setup, library};
 use crate::stage::{World, batch, ingest};
 use crate::tables::{Stored as _, Tables, text};
 
@@ -32,14 +32,21 @@ fn earlier(name: &str) -> (Value, World) {
 
 /// The same, when something was done to the copy first.
 fn earlier_but(name: &str, change: impl FnOnce(&Path)) -> (Value, World) {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-    let facts: Value = serde_json::from_slice(&std::fs::read(fixture.join("facts.json")).unwrap()).unwrap();
-    let packed = std::fs::File::open(fixture.join("files.tar.zst")).unwrap();
+    let facts = facts(name);
+    let packed = std::fs::File::open(fixture(name).join("files.tar.zst")).unwrap();
     let dir = tempfile::tempdir().unwrap();
     tar::Archive::new(zstd::Decoder::new(packed).unwrap()).unpack(dir.path()).unwrap();
     change(dir.path());
     let world = World::over(dir, facts["now_ms"].as_i64().unwrap() + 1, |_| {});
     (facts, world)
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn facts(name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(fixture(name).join("facts.json")).unwrap()).unwrap()
 }
 
 fn key<'f>(facts: &'f Value, name: &str) -> &'f str {
@@ -71,9 +78,14 @@ fn events_are_there_once(name: &str) {
 
 #[test]
 fn a_key_file_of_an_earlier_version_is_replaced_and_every_event_and_withdrawal_is_known_again() {
+    let libraries = tempfile::tempdir().unwrap();
+    let clock = library(libraries.path(), "clock.c");
     for name in ALL {
+        // The command is run when the directory was left, too: two days later its event ids are known no more.
+        let left_ms = facts(name)["now_ms"].to_string();
         let migrate = |dir: &Path| {
-            let (code, out, errors) = Setup { dir, variables: &[] }.run(&["keys", "migrate"]);
+            let variables = [("LD_PRELOAD", clock.as_str()), ("CLOCK_STANDS_AT_MS", &left_ms)];
+            let (code, out, errors) = Setup { dir, variables: &variables }.run(&["keys", "migrate"]);
             assert!(code == 0 && out.contains("is of version 2"), "{out}{errors}");
         };
         let (facts, mut world) = earlier_but(name, migrate);
