@@ -171,7 +171,9 @@ fn nothing_of_a_row_is_in_any_byte_of_the_tables_of_a_data_directory() {
     };
     assert_eq!(found(&[OFTEN]), 0);
     let clear = found(&[OFTEN, CLEAR]);
-    assert!(clear > 100, "{clear}: or else this proves nothing");
+    // The names and the smallest and largest values of columns stand in footers as they are. How much of a page does, too, is for its
+    // compression to say: from none to all.
+    assert!(clear > 5, "{clear}: or else this proves nothing");
 }
 
 /// Every byte that a service keeps but for its keys: the log as a kill has left it, runs, consents, withdrawals, ledger and audit.
