@@ -113,6 +113,8 @@ pub(crate) async fn document(state: &State, asked: AccessAsked, actor: Actor) ->
     if programmes.is_empty() {
         return Err(bad("`programmes` must have one at least, or be left out"));
     }
+    // What is refused takes no room.
+    state.account_room.enter(&actor, 1, state.ticks_ms())?;
     let Ok(_turn) = timeout(WAIT_MAX, state.access_turn.lock()).await else {
         let reason = "what is kept of others is being read: send it again in a moment";
         return Err(Problem::new(ProblemType::Busy, reason).retry_after(1));

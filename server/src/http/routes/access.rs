@@ -58,7 +58,6 @@ pub(super) async fn access(
         if !service.regions.contains(&asked.region) {
             return Err(Problem::new(ProblemType::NotAllowed, "the key does not reach this region"));
         }
-        state.account_room.enter(&service.actor, 1, state.ticks_ms())?;
         access::document(&state, asked, service.actor).await
     };
     match asked.await {
